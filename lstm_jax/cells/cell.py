@@ -1,0 +1,59 @@
+"""What a recurrent cell is: a few pure functions of arrays."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Params = Any  # a nested dict of arrays, named as Keras names them
+Carry = Any  # a NamedTuple of arrays, each [..., size]
+
+
+class Cell(NamedTuple):
+    """A recurrent cell.
+
+    The first three functions make a cell. The step of nearly every published cell is
+
+        step(params, carry, x) = update(params, carry, project(params, x), recur(params, carry))
+
+    and a cell that declares these three has its input projection taken out of the loop over
+    time, and more where a backend can. `gated_cell` derives `step` from them.
+
+    Attributes:
+      init: `(key, input_size) -> params`.
+      initial_carry: `(params, batch_shape) -> carry`, for these leading axes; () for one example.
+      step: `(params, carry, x) -> (carry, y)`: one time step, x [..., input], y [..., output].
+        A stochastic cell takes a key as fourth argument, None for the deterministic step.
+      output_size: size of the last axis of y.
+      project: `(params, x) -> z`, the part that needs no carry: one product for all time steps.
+      recur: `(params, carry) -> r`, a linear map of the hidden state.
+      update: `(params, carry, z, r) -> (carry, y)`, element by element.
+      stochastic: whether `step` takes a key.
+    """
+
+    init: Callable[[Array, int], Params]
+    initial_carry: Callable[[Params, tuple[int, ...]], Carry]
+    step: Callable[..., tuple[Carry, Array]]
+    output_size: int
+    project: Callable[[Params, Array], Array] | None = None
+    recur: Callable[[Params, Carry], Array] | None = None
+    update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
+    stochastic: bool = False
+
+
+def gated_cell(
+    *,
+    init: Callable[[Array, int], Params],
+    initial_carry: Callable[[Params, tuple[int, ...]], Carry],
+    project: Callable[[Params, Array], Array],
+    recur: Callable[[Params, Carry], Array],
+    update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]],
+    output_size: int,
+) -> Cell:
+    """A cell whose step is `update` after `project` and `recur` (see `Cell`)."""
+
+    def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        return update(params, carry, project(params, x), recur(params, carry))
+
+    return Cell(init, initial_carry, step, output_size, project, recur, update)

@@ -1,0 +1,47 @@
+"""What the commands share: config overrides and the compilation cache."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.errors import UserError, did_you_mean
+
+_PREFIX = "--config."
+
+
+def parse(
+    parser: argparse.ArgumentParser, arguments: Sequence[str], *, overrides: bool = False
+) -> tuple[argparse.Namespace, list[str]]:
+    """The command's options, and its overrides: `--config.model.hidden_size=512` or `... 512`.
+
+    Raises:
+      UserError: an option does not exist.
+    """
+    known, rest = parser.parse_known_args(arguments)
+    found: list[str] = []
+    words = iter(rest)
+    for word in words:
+        if not (overrides and word.startswith(_PREFIX)):
+            name = word.partition("=")[0]
+            allowed = [flag for action in parser._actions for flag in action.option_strings]
+            raise UserError(f"there is no option {name}; {did_you_mean(name, allowed)}")
+        text = word.removeprefix(_PREFIX)
+        if "=" not in text:
+            value = next(words, None)
+            if value is None or value.startswith("--"):
+                raise UserError(f"{word} needs a value")
+            text = f"{text}={value}"
+        found.append(text)
+    return known, found
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, so that the second start is quick."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "lstm_jax" / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

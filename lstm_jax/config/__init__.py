@@ -1,0 +1,57 @@
+"""Configs that are checked whole before any work begins. See docs/configs.md."""
+
+from lstm_jax.config.build import build
+from lstm_jax.config.complete import complete
+from lstm_jax.config.describe import Description, describe
+from lstm_jax.config.files import (
+    difference,
+    load_json,
+    load_python,
+    to_json,
+    write_atomically,
+)
+from lstm_jax.config.overrides import apply_overrides
+from lstm_jax.config.registry import find, names, register
+from lstm_jax.config.schema import Field, fields
+from lstm_jax.config.types import (
+    Duration,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    Pattern,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Rate,
+    part_of,
+    parts_of,
+)
+
+__all__ = [
+    "Description",
+    "Duration",
+    "Field",
+    "Fraction",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "Pattern",
+    "PositiveFloat",
+    "PositiveInt",
+    "Range",
+    "Rate",
+    "apply_overrides",
+    "build",
+    "complete",
+    "describe",
+    "difference",
+    "fields",
+    "find",
+    "load_json",
+    "load_python",
+    "names",
+    "part_of",
+    "parts_of",
+    "register",
+    "to_json",
+    "write_atomically",
+]

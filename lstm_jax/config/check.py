@@ -1,0 +1,41 @@
+"""What is wrong with a value of a field, in words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lstm_jax.config.schema import REQUIRED, Field
+from lstm_jax.errors import did_you_mean
+
+
+def field_problems(field: Field, value: Any) -> list[str]:
+    """Sentences that say why the value cannot stand in the field; none when it can."""
+    if value is None:
+        if field.optional:
+            return []
+        needed = "has no default and needs a value" if field.default is REQUIRED else "is None"
+        return [f"{needed} ({field.describes})"]
+    if not _is_of_type(field, value):
+        return [f"must be {field.describes}, got {value!r} ({type(value).__name__})"]
+    if field.choices and value not in field.choices:
+        return [f"must be one of {', '.join(map(repr, field.choices))}, got {value!r}"]
+    return [f"must be {field.describes}, got {value!r}" for c in field.checks if not c.holds(value)]
+
+
+def unknown_problems(path: str, known: Iterable[str], given: Iterable[str]) -> list[str]:
+    """A sentence for every field that does not exist, with the nearest that do."""
+    known = list(known)
+    return [
+        f"{path}{name}: there is no such field; {did_you_mean(name, known)}"
+        for name in given
+        if name not in known
+    ]
+
+
+def _is_of_type(field: Field, value: Any) -> bool:
+    if field.type is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if field.type is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if field.type is tuple:
+        return isinstance(value, tuple | list)
+    return isinstance(value, field.type)

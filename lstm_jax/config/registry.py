@@ -1,0 +1,85 @@
+"""Parts by name: the functions that a config may choose between, each of one kind.
+
+    @register("cell")
+    def my_cell(hidden_size, *, forget_bias: float = 1.0) -> Cell: ...
+
+`config.model.cell.name = "my_package.my_module:my_cell"` then names it from outside this
+library; those of the library have short names. Only registered functions can be named, so that
+a config from a stranger cannot call anything else.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lstm_jax.errors import ConfigError, did_you_mean
+
+# Where the parts of a kind are defined; imported when one of them is asked for.
+_HOMES = {
+    "task": "lstm_jax.tasks",
+    "cell": "lstm_jax.cells",
+    "source": "lstm_jax.data.sources",
+    "text_step": "lstm_jax.data.text_steps",
+    "optimizer": "lstm_jax.training.optimizers",
+    "schedule": "lstm_jax.training.schedules",
+}
+_PARTS: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in _HOMES}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def register(kind: str) -> Callable[[F], F]:
+    """Decorator: makes a function (or class) a part of this kind, under its own name.
+
+    Raises:
+      ValueError: the kind does not exist, or another part of it has this name.
+    """
+    if kind not in _HOMES:
+        raise ValueError(f"no kind of part is called {kind!r}: {did_you_mean(kind, _HOMES)}")
+
+    def add(factory: F) -> F:
+        name = factory.__name__
+        if not factory.__module__.startswith("lstm_jax."):
+            name = f"{factory.__module__}:{name}"
+        known = _PARTS[kind].get(name)
+        # The same definition comes twice when a module is reloaded, as in a notebook.
+        if known is not None and known.__module__ != factory.__module__:
+            raise ValueError(f"{kind} {name!r} is already defined in {known.__module__}")
+        _PARTS[kind][name] = factory
+        return factory
+
+    return add
+
+
+def names(kind: str) -> list[str]:
+    """The names of all parts of a kind that are known now, sorted."""
+    importlib.import_module(_HOMES[kind])
+    return sorted(_PARTS[kind])
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """The function that a name stands for.
+
+    Args:
+      kind: "cell", "source", "optimizer", ...
+      name: a short name, or "module:function" for a registered function of another package.
+
+    Raises:
+      ConfigError: no part of this kind has the name, or its module cannot be imported.
+    """
+    known = names(kind)
+    if not isinstance(name, str):
+        raise ConfigError(f"a {kind} is chosen by name, got {name!r}")
+    if ":" in name and name not in _PARTS[kind]:
+        _import(kind, name)
+    if name not in _PARTS[kind]:
+        raise ConfigError(f"no {kind} is called {name!r}: {did_you_mean(name, known)}")
+    return _PARTS[kind][name]
+
+
+def _import(kind: str, name: str) -> None:
+    module = name.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"{kind} {name!r}: cannot import {module!r} ({error})") from error

@@ -1,0 +1,1 @@
+"""Sources, pipeline steps and loaders."""

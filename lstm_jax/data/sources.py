@@ -1,0 +1,149 @@
+"""Where text comes from: documents in a train, a validation and a test split.
+
+A source checks its fields when it is made and reads when it is called, so that a finished run can
+be used where its data are gone.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lstm_jax.config import Fraction, register
+from lstm_jax.errors import ConfigError, UserError
+
+SPLITS = ("train", "validation", "test")
+Documents = Mapping[str, Sequence[str]]  # texts of each split
+Source = Callable[[], Documents]
+
+# Chosen once, before any model was trained, so that the test split is about an eighth of the text.
+_SALT = "4:"
+_HELD_OUT = {"test": (0.0, 0.1), "validation": (0.1, 0.2), "train": (0.2, 1.0)}
+
+
+@register("source")
+def python_docs() -> Source:
+    """Python's own documentation topics, which every CPython carries: no download.
+
+    Split by topic, decided by a hash of the topic's name, so that it is the same everywhere
+    (the text itself grows a little from one Python to the next). Topics quote each other: a
+    paragraph that occurs in several is kept once, in the held-out topic if it is in one, so that
+    no held-out paragraph is ever trained on.
+    """
+    return _read_topics
+
+
+def _read_topics() -> Documents:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise UserError(
+            "data.source: this Python carries no pydoc_data.topics (a package such as "
+            "python3-doc or libpython3-stdlib may have it); use data.source=text_file"
+        ) from None
+    seen: set[str] = set()
+    held_out_first = {
+        split: [
+            f"{name}\n\n{_unseen_paragraphs(topics[name], seen)}"
+            for name in sorted(topics)
+            if low <= _position(name) < high
+        ]
+        for split, (low, high) in _HELD_OUT.items()
+    }
+    return {split: held_out_first[split] for split in SPLITS}
+
+
+def _position(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256((_SALT + name).encode()).digest()[:8], "big") / 2**64
+
+
+def _unseen_paragraphs(text: str, seen: set[str]) -> str:
+    kept = []
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        content = paragraph.strip()
+        # A heading or a short "See also" is no leak, and its absence would break the layout.
+        if content in seen and len(content) >= 20:
+            continue
+        seen.add(content)
+        kept.append(paragraph)
+    return "\n\n".join(kept)
+
+
+@register("source")
+def text_file(
+    *,
+    path: tuple[str, ...],
+    validation_path: tuple[str, ...] = (),
+    test_path: tuple[str, ...] = (),
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.1,
+) -> Source:
+    """Text files in UTF-8.
+
+    Without files of their own, the validation and test splits are the last parts of each
+    training file, in this order: train, validation, test.
+
+    Args:
+      path: files, or folders whose `.txt` files are read in order of their names; several are
+        separated by commas.
+      validation_path: files of the validation split, none to take a share of `path`.
+      test_path: files of the test split, none to take a share of `path`.
+      validation_share: share of each file's characters for validation, without files of its own.
+      test_share: share of each file's characters for the test, without files of its own.
+
+    Raises:
+      ConfigError: no file is named, or the shares leave nothing to train on.
+      UserError: when it is called: a file is missing, empty, or not UTF-8.
+    """
+    if not path:
+        raise ConfigError("path: names no file")
+    own = {"validation": validation_path, "test": test_path}
+    shares = {"validation": validation_share, "test": test_share}
+    taken = sum(share for split, share in shares.items() if not own[split])
+    if taken >= 1:
+        raise ConfigError(f"validation_share, test_share: together must be below 1, got {taken:g}")
+
+    def read() -> Documents:
+        documents: dict[str, list[str]] = {split: [] for split in SPLITS}
+        for text in _read("path", path):
+            test_from = len(text) - (0 if test_path else round(len(text) * test_share))
+            end = test_from - (0 if validation_path else round(len(text) * validation_share))
+            documents["train"].append(text[:end])
+            documents["validation"].append(text[end:test_from])
+            documents["test"].append(text[test_from:])
+        for split, paths in own.items():
+            if paths:
+                documents[split] = _read(f"{split}_path", paths)
+        return documents
+
+    return read
+
+
+def _read(field: str, paths: Sequence[str]) -> list[str]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        found = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"data.{field}: the folder {path} holds no .txt file")
+        files += found
+    return [_read_one(f"data.{field}", file) for file in files]
+
+
+def _read_one(where: str, file: Path) -> str:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{where}: cannot read {file} ({error.strerror})") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The decoder does not count a byte order mark that it took off.
+        start = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
+        raise UserError(
+            f"{where}: {file} is not UTF-8: byte {start} is 0x{content[start]:02x} "
+            f"({error.reason}); convert it, for instance with iconv"
+        ) from None
+    if not text.strip():
+        raise UserError(f"{where}: {file} is empty")
+    return text

@@ -1,0 +1,1 @@
+"""Flax modules around any cell: `lstm_jax.flax.linen`."""

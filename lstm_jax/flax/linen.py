@@ -1,0 +1,59 @@
+"""A Flax linen module around any cell."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from lstm_jax.cells import Array, Carry, Cell
+from lstm_jax.recurrence import scan
+
+
+class RNN(nn.Module):
+    """Runs a cell over time; its parameters are those of the cell, under the name `cell`.
+
+    >>> import jax, lstm_jax as lj
+    >>> layer = RNN(lj.lstm(hidden_size=8))
+    >>> xs = jnp.ones((2, 5, 3))
+    >>> variables = layer.init(jax.random.key(0), xs)
+    >>> carry, ys = layer.apply(variables, xs)
+    >>> ys.shape
+    (2, 5, 8)
+
+    Attributes:
+      cell: the cell.
+      time_major: inputs and outputs are [time, batch, ...] instead of [batch, time, ...].
+    """
+
+    cell: Cell
+    time_major: bool = False
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry at the beginning of a sequence; needs the parameters, as `apply` gives them."""
+        return self.cell.initial_carry(self.get_variable("params", "cell"), batch_shape)
+
+    @nn.compact
+    def __call__(
+        self, xs: Array, carry: Carry | None = None, **options: Any
+    ) -> tuple[Carry, Array]:
+        """Returns the last carry and the outputs.
+
+        Args:
+          xs: inputs [batch, time, input], or [time, batch, input] if `time_major`.
+          carry: the carry to begin with; None means the initial one.
+          **options: those of `lstm_jax.scan`; `mask` and `resets` have the layout of `xs`.
+        """
+        params = self.param("cell", self.cell.init, xs.shape[-1])
+        if self.time_major:
+            return scan(self.cell, params, carry, xs, **options)
+        options |= {
+            name: _swap(options[name])
+            for name in ("mask", "resets")
+            if options.get(name) is not None
+        }
+        carry, ys = scan(self.cell, params, carry, _swap(xs), **options)
+        return carry, _swap(ys)
+
+
+def _swap(array: Array) -> Array:
+    return jnp.swapaxes(array, 0, 1)

@@ -1,0 +1,319 @@
+"""Language modelling: predict every next symbol of a text."""
+
+import dataclasses
+import hashlib
+import lzma
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lstm_jax.cells import Cell
+from lstm_jax.config import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Rate,
+    part_of,
+    parts_of,
+    register,
+)
+from lstm_jax.data.sources import SPLITS, Source
+from lstm_jax.data.streams import StreamWindows
+from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
+from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.models.language_model import LanguageModel
+from lstm_jax.models.ngram import cross_entropy
+from lstm_jax.tasks.generation import generate
+from lstm_jax.tasks.task import Array, Batch, Dataset, Learner, Metric, Sums
+
+_METRICS = (
+    Metric("bits_per_character", "bits per character"),
+    Metric("perplexity", "perplexity per symbol", decimals=2),
+    Metric("accuracy", "accuracy of the next symbol"),
+)
+_VOCABULARY = "vocabulary.json"
+_DOCUMENT_BREAK = "\n\n\n"
+_EVALUATION_WINDOW = 512  # symbols a compiled call; the carry goes on, so it changes no figure
+_BASELINE_LIMIT = 20_000_000  # characters; xz and counting would hold up longer texts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextData:
+    """Where the text comes from and how it is cut.
+
+    Attributes:
+      source: where the text comes from.
+      steps: what is done to every document before it is cut into symbols.
+      units: what a symbol is.
+      min_count: symbols seen less often in the training text are unknown ones.
+      batch_size: contiguous streams trained side by side.
+      window: symbols of each stream between two updates, the length of back-propagation.
+      evaluation_batch_size: streams at evaluation; 1 carries state through the whole text.
+      baselines: whether xz and an n-gram are computed for the same text.
+    """
+
+    source: Source = part_of("source", "python_docs", inline=True)
+    steps: Sequence[Callable[[str], str]] = parts_of("text_step")
+    units: Literal["characters", "bytes", "words"] = "characters"
+    min_count: PositiveInt = 1
+    batch_size: PositiveInt = 16
+    window: PositiveInt = 64
+    evaluation_batch_size: PositiveInt = 1
+    baselines: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The network.
+
+    Attributes:
+      cell: the recurrent cell of every layer.
+      embedding_size: size of a symbol's vector.
+      hidden_size: memory cells in each layer.
+      num_layers: recurrent layers.
+      dropout: share of activations dropped between layers in training.
+      tie_embedding: use the embedding's matrix in the softmax; the two sizes must be equal.
+    """
+
+    cell: Callable[[int], Cell] = part_of("cell", "lstm")
+    embedding_size: PositiveInt = 64
+    hidden_size: PositiveInt = 256
+    num_layers: PositiveInt = 2
+    dropout: Rate = 0.0
+    tie_embedding: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tie_embedding and self.embedding_size != self.hidden_size:
+            raise ConfigError(
+                "tie_embedding: needs embedding_size equal to hidden_size, got "
+                f"{self.embedding_size} and {self.hidden_size}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """The text written at the end of a run.
+
+    Attributes:
+      length: symbols to write; 0 for none.
+      temperature: below 1 bolder, above 1 wilder; 0 always takes the likeliest symbol.
+      prompt: text to begin with.
+    """
+
+    length: NonNegativeInt = 400
+    temperature: NonNegativeFloat = 0.7
+    prompt: str = "\n"
+
+
+@register("task")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class language_model:
+    """Language modelling with truncated back-propagation through time.
+
+    The text is read as contiguous streams; the carry is handed from window to window and starts
+    anew with every epoch. Held-out text is evaluated with the carry handed through all of it.
+
+    Attributes:
+      data: the text.
+      model: the network.
+      sample: the text written at the end of a run.
+    """
+
+    data: TextData
+    model: ModelOptions
+    sample: SampleOptions
+
+    def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
+        """Reads the text, and makes or takes the vocabulary of the run."""
+        texts = self._texts()
+        path = assets / _VOCABULARY
+        if path.exists():
+            vocabulary = Vocabulary.load(path)
+        else:
+            vocabulary = Vocabulary.of([texts["train"]], self.data.units, self.data.min_count)
+            vocabulary.save(path)
+        dataset = self._dataset(texts, vocabulary)
+        return self._learner(vocabulary), dataset
+
+    def restore(self, assets: Path) -> Learner:
+        """The learner for the vocabulary of a run."""
+        return self._learner(self.vocabulary(assets))
+
+    def vocabulary(self, assets: Path) -> Vocabulary:
+        """The vocabulary of a run."""
+        return Vocabulary.load(assets / _VOCABULARY)
+
+    def network(self, vocabulary: Vocabulary) -> LanguageModel:
+        """The Flax module for a vocabulary."""
+        options = {
+            field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
+        }
+        return LanguageModel(vocabulary_size=len(vocabulary), **options)
+
+    def clean(self, text: str) -> str:
+        """The text after the pipeline's steps."""
+        for step in self.data.steps:
+            text = step(text)
+        return text
+
+    def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
+        """Bits per character of xz and of a 5-gram; empty when switched off or much too long."""
+        texts = self._texts()
+        if not self.data.baselines or sum(map(len, texts.values())) > _BASELINE_LIMIT:
+            return {}
+        return text_baselines(texts, self.vocabulary(assets))
+
+    def show(self, assets: Path, params: Any, seed: int) -> str:
+        """A text by the model."""
+        if not self.sample.length:
+            return ""
+        vocabulary = self.vocabulary(assets)
+        pieces = generate(
+            self.network(vocabulary),
+            params,
+            vocabulary,
+            prompt=self.clean(self.sample.prompt),
+            length=self.sample.length,
+            temperature=self.sample.temperature,
+            seed=seed,
+        )
+        return self.sample.prompt + "".join(piece[0] for piece in pieces)
+
+    def commands(self) -> Mapping[str, str]:
+        """The commands for a finished run."""
+        return {"generate": 'write text, for instance with --prompt="The " --temperature=0.8'}
+
+    def _texts(self) -> dict[str, str]:
+        documents = self.data.source()
+        return {split: _DOCUMENT_BREAK.join(map(self.clean, documents[split])) for split in SPLITS}
+
+    def _dataset(self, texts: Mapping[str, str], vocabulary: Vocabulary) -> Dataset:
+        data = self.data
+        encoded = {split: vocabulary.encode(text) for split, text in texts.items()}
+        self._require_length({split: len(text.ids) for split, text in encoded.items()})
+        window = max(data.window, _EVALUATION_WINDOW)
+        return Dataset(
+            train=StreamWindows(encoded["train"], data.batch_size, data.window),
+            splits={
+                split: StreamWindows(text, data.evaluation_batch_size, window)
+                for split, text in encoded.items()
+            },
+            batch_size=data.batch_size,
+            evaluation_batch_size=data.evaluation_batch_size,
+            units=(data.units, data.batch_size * data.window),
+            fingerprint=_fingerprint(encoded, data.batch_size, data.window),
+            notes=_notes(encoded, data.units, vocabulary),
+        )
+
+    def _require_length(self, lengths: Mapping[str, int]) -> None:
+        units, streams, window = self.data.units, self.data.batch_size, self.data.window
+        if lengths["train"] < streams * window + 1:
+            raise UserError(
+                f"the training text is too short: {lengths['train']:,} {units}, and one window of "
+                f"every stream needs {streams} x {window} + 1 = {streams * window + 1:,}; use more "
+                "text, or a smaller data.batch_size or data.window"
+            )
+        for split, length in lengths.items():
+            if length <= self.data.evaluation_batch_size:
+                raise UserError(
+                    f"the {split} text is too short: {length:,} {units}; at least "
+                    f"{self.data.evaluation_batch_size + 1:,} are needed"
+                )
+
+    def _learner(self, vocabulary: Vocabulary) -> Learner:
+        network = self.network(vocabulary)
+
+        def init(key: Array) -> Any:
+            return network.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+        def initial_carry(params: Any, batch_size: int) -> Any:
+            return network.apply({"params": params}, batch_size, method="initial_carry")
+
+        def loss(
+            params: Any, carry: Any, batch: Batch, key: Array | None
+        ) -> tuple[Array, Any, Sums]:
+            anew = initial_carry(params, batch["inputs"].shape[0])
+            carry = jax.tree.map(lambda a, c: jnp.where(batch["start"], a, c), anew, carry)
+            carry, logits = network.apply(
+                {"params": params},
+                batch["inputs"],
+                carry,
+                deterministic=key is None,
+                rngs=None if key is None else {"dropout": key},
+            )
+            return _loss(logits, carry, batch)
+
+        return Learner(init, initial_carry, loss, _summarize, _METRICS)
+
+
+def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
+    mask = batch["mask"]
+    nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])
+    right = (jnp.argmax(logits, -1) == batch["targets"]) & mask
+    sums = {
+        "nats": jnp.sum(nats * mask),
+        "symbols": jnp.sum(mask, dtype=jnp.float32),
+        "right": jnp.sum(right, dtype=jnp.float32),
+        "characters": batch["characters"].astype(jnp.float32),
+    }
+    return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums
+
+
+def _summarize(sums: Mapping[str, float]) -> dict[str, float]:
+    nats = sums["nats"] / sums["symbols"]
+    return {
+        "loss": nats,
+        "bits_per_character": sums["nats"] / np.log(2) / max(sums["characters"], 1),
+        "perplexity": float(np.exp(min(nats, 700.0))),
+        "accuracy": sums["right"] / sums["symbols"],
+    }
+
+
+def text_baselines(
+    texts: Mapping[str, str], vocabulary: Vocabulary, order: int = 5
+) -> dict[str, dict[str, float]]:
+    """Bits per character that xz and an n-gram need for the held-out texts.
+
+    `xz -9` compresses each text alone, which says how much it repeats itself; after the training
+    text, it may refer to that as the model may.
+    """
+    found: dict[str, dict[str, float]] = {}
+    train = vocabulary.encode(texts["train"])
+    for split in SPLITS[1:]:
+        text = texts[split]
+        held_out = vocabulary.encode(text)
+        seen = _xz_bits(texts["train"] + text) - _xz_bits(texts["train"])
+        bits = cross_entropy(train.ids, held_out.ids, len(vocabulary), order)
+        for name, value in {
+            "xz -9": _xz_bits(text) / len(text),
+            "xz -9, after the training text": seen / len(text),
+            f"{order}-gram, Kneser-Ney": bits / held_out.characters[1:].sum(),
+        }.items():
+            found.setdefault(name, {})[split] = float(value)
+    return found
+
+
+def _xz_bits(text: str) -> int:
+    return 8 * len(lzma.compress(text.encode("utf-8", "surrogateescape"), preset=9))
+
+
+def _fingerprint(encoded: Mapping[str, Encoded], batch_size: int, window: int) -> str:
+    digest = hashlib.sha256(f"{batch_size} {window}".encode())
+    for split in SPLITS:
+        digest.update(encoded[split].ids.tobytes())
+    return digest.hexdigest()
+
+
+def _notes(encoded: Mapping[str, Encoded], units: str, vocabulary: Vocabulary) -> list[str]:
+    sizes = ", ".join(f"{len(text.ids):,} {split}" for split, text in encoded.items())
+    notes = [f"{sizes} {units}; {len(vocabulary):,} symbols"]
+    for split, text in encoded.items():
+        unknown = int((text.ids == UNKNOWN).sum())
+        if unknown:
+            notes.append(f"{split}: {unknown:,} of {len(text.ids):,} {units} are unknown symbols")
+    return notes

@@ -1,0 +1,95 @@
+"""What the training loop asks of a task, and all that it knows of one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+from lstm_jax.data.loader import RandomAccess
+
+Array = jax.Array
+Batch = Mapping[str, Any]  # arrays, as the loader yields them
+Sums = dict[str, Array]  # scalars that add up over batches
+
+
+class Metric(NamedTuple):
+    """A figure that a task reports.
+
+    Attributes:
+      name: as in `metrics.jsonl`, without the split.
+      label: for tables and axes, with the unit.
+      lower_is_better: its direction.
+      decimals: how many digits after the point mean anything.
+    """
+
+    name: str
+    label: str
+    lower_is_better: bool = True
+    decimals: int = 3
+
+
+class Learner(NamedTuple):
+    """The pure functions that are compiled: what is learnt, and what it costs to be wrong.
+
+    Attributes:
+      init: `key -> params`.
+      initial_carry: `(params, batch_size) -> carry`; an empty tuple for a stateless task.
+      loss: `(params, carry, batch, key) -> (loss, carry, sums)`; a key of None means evaluation.
+        The loss is what the gradient is taken of.
+      summarize: `sums -> values`, with one value for every metric; the sums are those of any
+        number of batches, as floats.
+      metrics: the figures reported; checkpoints are judged by the first.
+    """
+
+    init: Callable[[Array], Any]
+    initial_carry: Callable[[Any, int], Any]
+    loss: Callable[[Any, Any, Batch, Array | None], tuple[Array, Any, Sums]]
+    summarize: Callable[[Mapping[str, float]], dict[str, float]]
+    metrics: Sequence[Metric]
+
+
+class Dataset(NamedTuple):
+    """Data made ready.
+
+    Attributes:
+      train: the training batches of one epoch, in order.
+      splits: batches of every split for evaluation, by name; each split has its own batch size.
+      batch_size: examples (or streams) in a training batch.
+      evaluation_batch_size: the same for the batches of `splits`.
+      units: what a training batch is counted in ("characters"), and how many it has.
+      fingerprint: a digest that tells one dataset from another.
+      notes: sentences worth telling, such as what was left out and how much.
+    """
+
+    train: RandomAccess
+    splits: Mapping[str, RandomAccess]
+    batch_size: int
+    evaluation_batch_size: int
+    units: tuple[str, float]
+    fingerprint: str
+    notes: Sequence[str] = ()
+
+
+class Task(Protocol):
+    """A kind of problem: data, model, loss, metrics, and what one shows of a result."""
+
+    def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
+        """Reads the data. What prediction will need of it is kept in, and taken from, `assets`."""
+        ...
+
+    def restore(self, assets: Path) -> Learner:
+        """The learner alone, from what `prepare` kept: the data need not exist any more."""
+        ...
+
+    def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
+        """What simple methods reach: the first metric, by name of the method and by split."""
+        ...
+
+    def show(self, assets: Path, params: Any, seed: int) -> str:
+        """A piece of what the model does, for a person to look at; may be empty."""
+        ...
+
+    def commands(self) -> Mapping[str, str]:
+        """Commands of this task's own that use a finished run, each with what it does."""
+        ...

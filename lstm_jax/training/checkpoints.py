@@ -1,0 +1,216 @@
+"""Checkpoints of a run: kept, found, and verified when they are read."""
+
+import math
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from lstm_jax.errors import UserError
+from lstm_jax.training.digests import leaf_digests
+
+Trees = Mapping[str, Any]
+# What a checkpoint is made of; parameters stand alone, so that they can be read alone.
+TREES = ("params", "training")
+
+
+class Restored(NamedTuple):
+    """What a checkpoint held.
+
+    Attributes:
+      step: its step.
+      trees: the pytrees that were asked for, by name.
+      meta: the JSON saved beside them.
+    """
+
+    step: int
+    trees: dict[str, Any]
+    meta: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in a folder.
+
+    Args:
+      folder: where they are.
+      keep_latest: how many of the last are kept.
+      keep_best: how many of the best are kept, by their score.
+    """
+
+    def __init__(self, folder: Path, keep_latest: int = 2, keep_best: int = 1):
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
+
+        self._ocp = ocp
+        self._folder = folder.resolve()
+        # `best_fn` with `max_to_keep` would delete the latest step, and take NaN for the best.
+        keep = policy.AnyPreservationPolicy(
+            [
+                policy.LatestN(keep_latest),
+                policy.BestN(
+                    get_metric_fn=lambda metrics: -_as_score(metrics["score"]),
+                    n=keep_best,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(preservation_policy=keep, create=True),
+            item_names=(*TREES, "meta"),
+        )
+
+    def save(self, step: int, trees: Trees, meta: dict[str, Any], score: float | None) -> None:
+        """Begins to save a step, and returns while it is written; a step that exists stays.
+
+        Args:
+          step: number of the step.
+          trees: a pytree of arrays for each name in `TREES`.
+          meta: JSON to keep beside it, such as the position of the data.
+          score: the lower, the better; None if the step was not evaluated.
+        """
+        if step in self._manager.all_steps():
+            return
+        meta = {**meta, "step": step, "score": score, "digests": leaf_digests(trees)}
+        self._manager.save(
+            step,
+            args=self._ocp.args.Composite(
+                meta=self._ocp.args.JsonSave(meta),
+                **{name: self._ocp.args.StandardSave(tree) for name, tree in trees.items()},
+            ),
+            metrics=None if score is None else {"score": score},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Waits until everything is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """The steps there are, in order."""
+        return sorted(self._manager.all_steps())
+
+    def resume(self, like: Trees) -> Restored | None:
+        """The last step that is whole, to go on from; None if there is no step at all.
+
+        Damaged steps behind it are named and set aside, so that they can be done again.
+
+        Raises:
+          UserError: there are steps, and every one is damaged.
+        """
+        restored, damaged = self._first_whole(list(reversed(self.steps())), like)
+        for step, problem in damaged.items():
+            _warn(f"{problem}; set aside as {self._set_aside(step)}")
+        return restored
+
+    def latest(self, like: Trees) -> Restored | None:
+        """The last step that is whole, to look at: nothing on disk is changed.
+
+        Raises:
+          UserError: there are steps, and every one is damaged.
+        """
+        return self._look(list(reversed(self.steps())), like)
+
+    def best(self, like: Trees) -> Restored | None:
+        """The step with the lowest score, the last one if none has a score.
+
+        Raises:
+          UserError: there are steps, and every one is damaged.
+        """
+        steps = list(reversed(self.steps()))
+        scores = {step: _as_score(self._score(step)) for step in steps}
+        return self._look(sorted(steps, key=lambda step: scores[step]), like)
+
+    def restore(self, step: int, like: Trees) -> Restored:
+        """One step.
+
+        Args:
+          step: number of the step.
+          like: pytrees of arrays or `jax.ShapeDtypeStruct` with the structure to fill, by name;
+            only these are read.
+
+        Raises:
+          UserError: there is no such step, or it is damaged.
+        """
+        if step not in self.steps():
+            there = ", ".join(map(str, self.steps())) or "none"
+            raise UserError(
+                f"{self._folder}: there is no checkpoint of step {step}; there are: {there}"
+            )
+        try:
+            found = self._manager.restore(
+                step,
+                args=self._ocp.args.Composite(
+                    meta=self._ocp.args.JsonRestore(),
+                    **{
+                        name: self._ocp.args.StandardRestore(jax.tree.map(_shape, tree))
+                        for name, tree in like.items()
+                    },
+                ),
+            )
+        except Exception as error:
+            # Orbax raises whatever its storage did, with kilobytes of text for a torn file.
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise UserError(
+                f"checkpoint {step} in {self._folder} cannot be read ({reason})"
+            ) from error
+        meta = dict(found["meta"])
+        trees = {name: found[name] for name in like}
+        saved = meta.get("digests", {})
+        wrong = [name for name, digest in leaf_digests(trees).items() if saved.get(name) != digest]
+        if wrong:
+            raise UserError(
+                f"checkpoint {step} in {self._folder} is damaged: {', '.join(wrong[:3])}"
+            )
+        return Restored(step, trees, meta)
+
+    def _look(self, steps: Sequence[int], like: Trees) -> Restored | None:
+        restored, damaged = self._first_whole(steps, like)
+        for problem in damaged.values():
+            _warn(f"{problem}; using another")
+        return restored
+
+    def _first_whole(
+        self, steps: Sequence[int], like: Trees
+    ) -> tuple[Restored | None, dict[int, UserError]]:
+        damaged: dict[int, UserError] = {}
+        for step in steps:
+            try:
+                return self.restore(step, like), damaged
+            except UserError as error:
+                damaged[step] = error
+        if damaged:
+            raise UserError("; ".join(map(str, damaged.values())))
+        return None, damaged
+
+    def _set_aside(self, step: int) -> Path:
+        folder = self._folder / str(step)
+        aside = self._folder.parent / "damaged_checkpoints" / str(step)
+        aside.parent.mkdir(exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        self._manager.reload()
+        return aside
+
+    def _score(self, step: int) -> float:
+        metrics = self._manager.metrics(step)
+        return math.nan if metrics is None else metrics["score"]
+
+
+def _warn(text: str) -> None:
+    print(f"lstm-jax: {text}", file=sys.stderr)
+
+
+def _as_score(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))

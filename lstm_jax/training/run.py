@@ -1,0 +1,111 @@
+"""The folder of a run: where everything is, and whether it fits the config."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+
+from lstm_jax.config import difference, load_json, to_json, write_atomically
+from lstm_jax.errors import UserError
+from lstm_jax.tasks import Learner
+from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.experiment import Experiment, build_experiment, experiment
+
+
+class Run:
+    """A run's folder.
+
+    Attributes:
+      folder: the folder.
+      config: the whole config.
+      experiment: what the config describes.
+    """
+
+    def __init__(self, folder: Path, config: ml_collections.ConfigDict):
+        self.folder = folder
+        self.config = config
+        self.experiment: Experiment = build_experiment(config)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Run":
+        """The run in a folder.
+
+        Raises:
+          UserError: the folder holds no run.
+        """
+        return cls(folder, experiment(**load_json(folder / "config.json")))
+
+    @classmethod
+    def open(cls, folder: Path, config: ml_collections.ConfigDict) -> "Run":
+        """The run in a folder, which is made, with this config, if there is none.
+
+        Raises:
+          ConfigError: the config is wrong; nothing was written.
+          UserError: the folder holds a run with another config, or cannot be made.
+        """
+        run = cls(folder, config)
+        path = folder / "config.json"
+        if path.exists():
+            stored = experiment(**load_json(path))
+            changes = difference(json.loads(to_json(stored)), json.loads(to_json(config)))
+            if changes:
+                listed = "\n  ".join(changes)
+                raise UserError(
+                    f"{folder} holds a run with another config (run -> command):\n  {listed}\n"
+                    "Use another --workdir, or the run's own config."
+                )
+        try:
+            run.assets.mkdir(parents=True, exist_ok=True)
+            run.figures.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--workdir: cannot make {folder} ({error.strerror})") from None
+        if not path.exists():
+            write_atomically(path, to_json(config))
+        return run
+
+    @property
+    def assets(self) -> Path:
+        """What prediction needs besides parameters."""
+        return self.folder / "assets"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.folder / "figures"
+
+    def checkpoints(self) -> Checkpoints:
+        """The run's checkpoints."""
+        options = self.experiment.checkpoints
+        return Checkpoints(self.folder / "checkpoints", options.keep_latest, options.keep_best)
+
+    def restore_params(self, learner: Learner, which: str) -> tuple[int, Any]:
+        """The step and the parameters of a checkpoint: "best", "latest" or the number of a step.
+
+        Raises:
+          UserError: there is no such checkpoint, or it is damaged.
+        """
+        if which not in ("best", "latest") and not which.isdigit():
+            raise UserError(f"--checkpoint: must be best, latest or a step, got {which!r}")
+        if not (self.folder / "checkpoints").is_dir():
+            raise UserError(f"{self.folder} holds no checkpoint yet")
+        like = {"params": jax.eval_shape(learner.init, jax.random.key(0))}
+        checkpoints = self.checkpoints()
+        if which.isdigit():
+            restored = checkpoints.restore(int(which), like)
+        else:
+            restored = checkpoints.best(like) if which == "best" else checkpoints.latest(like)
+        checkpoints.close()
+        if restored is None:
+            raise UserError(f"{self.folder} holds no checkpoint yet")
+        return restored.step, restored.trees["params"]
+
+    def result(self) -> dict[str, Any] | None:
+        """What the finished run reported; None before it is finished."""
+        path = self.folder / "result.json"
+        return load_json(path) if path.exists() else None
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Keeps the final figures."""
+        write_atomically(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
