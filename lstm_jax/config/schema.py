@@ -37,7 +37,9 @@ class Field(NamedTuple):
         if self.part is not None:
             return f"{self.part.kind}s, a tuple" if self.part.several else self.part.kind
         text = " | ".join(map(repr, self.choices)) if self.choices else self.type.__name__
-        text = " ".join([text, *map(str, self.checks)])
+        text = "texts separated by commas" if self.type is tuple else text
+        text = "" if any(isinstance(check, Pattern) for check in self.checks) else text
+        text = " ".join([text, *map(str, self.checks)]).strip()
         return f"{text}, optional" if self.optional else text
 
 

@@ -18,7 +18,7 @@ class LanguageModel(nn.Module):
     on the connections between layers, not on those in time. The embedding is the softmax's matrix
     too if it is tied: O. Press and L. Wolf, "Using the Output Embedding", arXiv 1608.05859.
 
-    >>> import lstm_jax as lj
+    >>> import jax, lstm_jax as lj
     >>> model = LanguageModel(vocabulary_size=11, cell=lj.lstm, embedding_size=4, hidden_size=8)
     >>> tokens = jnp.zeros((2, 5), int)
     >>> variables = model.init(jax.random.key(0), tokens)

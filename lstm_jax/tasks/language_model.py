@@ -107,7 +107,7 @@ class SampleOptions:
 
     length: NonNegativeInt = 400
     temperature: NonNegativeFloat = 0.7
-    prompt: str = "\n"
+    prompt: str = "The "
 
 
 @register("task")
@@ -305,6 +305,7 @@ def _xz_bits(text: str) -> int:
 def _fingerprint(encoded: Mapping[str, Encoded], batch_size: int, window: int) -> str:
     digest = hashlib.sha256(f"{batch_size} {window}".encode())
     for split in SPLITS:
+        digest.update(f"{split} {len(encoded[split].ids)}".encode())
         digest.update(encoded[split].ids.tobytes())
     return digest.hexdigest()
 

@@ -1,5 +1,6 @@
 """Checkpoints of a run: kept, found, and verified when they are read."""
 
+import json
 import math
 import shutil
 import sys
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lstm_jax.errors import UserError
-from lstm_jax.training.digests import leaf_digests
+from lstm_jax.training.digests import json_digest, leaf_digests
 
 Trees = Mapping[str, Any]
 # What a checkpoint is made of; parameters stand alone, so that they can be read alone.
@@ -42,26 +43,28 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep_latest: int = 2, keep_best: int = 1):
         import orbax.checkpoint as ocp
-        from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
         self._ocp = ocp
         self._folder = folder.resolve()
-        # `best_fn` with `max_to_keep` would delete the latest step, and take NaN for the best.
-        keep = policy.AnyPreservationPolicy(
-            [
-                policy.LatestN(keep_latest),
-                policy.BestN(
-                    get_metric_fn=lambda metrics: -_as_score(metrics["score"]),
-                    n=keep_best,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]
-        )
+        self._keep = (keep_latest, keep_best)
         self._manager = ocp.CheckpointManager(
             self._folder,
-            options=ocp.CheckpointManagerOptions(preservation_policy=keep, create=True),
+            options=ocp.CheckpointManagerOptions(preservation_policy=self, create=True),
             item_names=(*TREES, "meta"),
         )
+        self._scores = {step: self._read_score(step) for step in self.steps()}
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Orbax asks which checkpoints to keep: the latest and the best.
+
+        Its own policies forget scores when the process ends, or take NaN for the best.
+        """
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        scored = [step for step in steps if self._score(step) < math.inf]
+        latest, best = self._keep
+        kept = {*steps[-latest:], *sorted(scored, key=self._rank)[:best]}
+        return [step in kept for step in steps]
 
     def save(self, step: int, trees: Trees, meta: dict[str, Any], score: float | None) -> None:
         """Begins to save a step, and returns while it is written; a step that exists stays.
@@ -75,13 +78,13 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         meta = {**meta, "step": step, "score": score, "digests": leaf_digests(trees)}
+        self._scores[step] = math.inf if score is None or math.isnan(score) else score
         self._manager.save(
             step,
             args=self._ocp.args.Composite(
-                meta=self._ocp.args.JsonSave(meta),
+                meta=self._ocp.args.JsonSave({"content": meta, "digest": json_digest(meta)}),
                 **{name: self._ocp.args.StandardSave(tree) for name, tree in trees.items()},
             ),
-            metrics=None if score is None else {"score": score},
             force=True,
         )
 
@@ -119,14 +122,12 @@ class Checkpoints:
         return self._look(list(reversed(self.steps())), like)
 
     def best(self, like: Trees) -> Restored | None:
-        """The step with the lowest score, the last one if none has a score.
+        """The step with the lowest score, the last one if none has any.
 
         Raises:
           UserError: there are steps, and every one is damaged.
         """
-        steps = list(reversed(self.steps()))
-        scores = {step: _as_score(self._score(step)) for step in steps}
-        return self._look(sorted(steps, key=lambda step: scores[step]), like)
+        return self._look(sorted(self.steps(), key=self._rank), like)
 
     def restore(self, step: int, like: Trees) -> Restored:
         """One step.
@@ -161,10 +162,11 @@ class Checkpoints:
             raise UserError(
                 f"checkpoint {step} in {self._folder} cannot be read ({reason})"
             ) from error
-        meta = dict(found["meta"])
-        trees = {name: found[name] for name in like}
+        meta, trees = found["meta"]["content"], {name: found[name] for name in like}
         saved = meta.get("digests", {})
         wrong = [name for name, digest in leaf_digests(trees).items() if saved.get(name) != digest]
+        if json_digest(meta) != found["meta"]["digest"]:
+            wrong.append("meta")
         if wrong:
             raise UserError(
                 f"checkpoint {step} in {self._folder} is damaged: {', '.join(wrong[:3])}"
@@ -200,16 +202,23 @@ class Checkpoints:
         return aside
 
     def _score(self, step: int) -> float:
-        metrics = self._manager.metrics(step)
-        return math.nan if metrics is None else metrics["score"]
+        return self._scores.get(step, math.inf)
+
+    def _rank(self, step: int) -> tuple[float, int]:
+        """Best first; of equals, the latest."""
+        return self._score(step), -step
+
+    def _read_score(self, step: int) -> float:
+        try:
+            text = (self._folder / str(step) / "meta" / "metadata").read_text()
+            score = json.loads(text)["content"]["score"]
+            return math.inf if score is None or math.isnan(score) else score
+        except (OSError, ValueError, KeyError, TypeError):
+            return math.inf  # damaged; `restore` will say so
 
 
 def _warn(text: str) -> None:
     print(f"lstm-jax: {text}", file=sys.stderr)
-
-
-def _as_score(value: float) -> float:
-    return math.inf if math.isnan(value) else value
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

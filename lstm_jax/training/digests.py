@@ -1,6 +1,7 @@
 """Digests of arrays: the storage below does not notice a flipped bit."""
 
 import hashlib
+import json
 from typing import Any
 
 import jax
@@ -22,3 +23,8 @@ def _digest(leaf: Any) -> str:
     digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
     digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def json_digest(content: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """The folder of a run: where everything is, and whether it fits the config."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,12 @@ class Run:
         """
         run = cls(folder, config)
         path = folder / "config.json"
-        if path.exists():
-            stored = experiment(**load_json(path))
-            changes = difference(json.loads(to_json(stored)), json.loads(to_json(config)))
-            if changes:
-                listed = "\n  ".join(changes)
-                raise UserError(
-                    f"{folder} holds a run with another config (run -> command):\n  {listed}\n"
-                    "Use another --workdir, or the run's own config."
-                )
+        if path.exists() and any((folder / "checkpoints").glob("[0-9]*")):
+            run._require_same(path)
+        elif path.exists():
+            # A start that failed, for want of its data say, binds nobody.
+            shutil.rmtree(run.assets, ignore_errors=True)
+            path.unlink()
         try:
             run.assets.mkdir(parents=True, exist_ok=True)
             run.figures.mkdir(exist_ok=True)
@@ -64,6 +62,16 @@ class Run:
         if not path.exists():
             write_atomically(path, to_json(config))
         return run
+
+    def _require_same(self, path: Path) -> None:
+        stored = experiment(**load_json(path))
+        changes = difference(json.loads(to_json(stored)), json.loads(to_json(self.config)))
+        if changes:
+            listed = "\n  ".join(changes)
+            raise UserError(
+                f"{self.folder} holds a run with another config (run -> command):\n  {listed}\n"
+                "Use another --workdir, or the run's own config."
+            )
 
     @property
     def assets(self) -> Path:

@@ -74,7 +74,7 @@ def make_train_step(
 
         gradients, (carry, sums) = jax.grad(loss_fn, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        sums = {**sums, "steps": jnp.float32(1), "gradient_norm": optax.global_norm(gradients)}
+        sums = {**sums, "steps": jnp.float32(1), "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),

@@ -1,0 +1,80 @@
+"""Text sources: splits that do not leak, files that are not what they should be."""
+
+import re
+
+import pytest
+
+from lstm_jax.data.sources import SPLITS, python_docs, text_file
+from lstm_jax.errors import ConfigError, UserError
+
+
+def paragraphs(documents):
+    return {p.strip() for text in documents for p in re.split(r"\n[ \t]*\n", text)}
+
+
+def test_python_docs_share_no_paragraph_between_splits():
+    documents = python_docs()()
+    found = {split: {p for p in paragraphs(documents[split]) if len(p) >= 20} for split in SPLITS}
+    assert not found["train"] & found["test"]
+    assert not found["train"] & found["validation"]
+    assert not found["validation"] & found["test"]
+
+
+def test_python_docs_split_is_decided_by_the_topic():
+    documents = python_docs()()
+    topics = {split: [text.split("\n")[0] for text in documents[split]] for split in SPLITS}
+    assert {"objects", "execmodel", "break"} <= set(topics["test"])
+    assert sum(len(text) for text in documents["train"]) > 250_000
+    assert sum(len(text) for text in documents["test"]) > 40_000
+
+
+def test_a_text_file_is_cut_in_order(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(chr(97 + i // 10) for i in range(100)))
+    documents = text_file(path=(str(path),), validation_share=0.2, test_share=0.1)()
+    assert documents["train"] == [
+        "a" * 10 + "b" * 10 + "c" * 10 + "d" * 10 + "e" * 10 + "f" * 10 + "g" * 10
+    ]
+    assert documents["validation"] == ["h" * 10 + "i" * 10]
+    assert documents["test"] == ["j" * 10]
+
+
+def test_a_folder_and_splits_of_their_own(tmp_path):
+    for name in ("b.txt", "a.txt", "c.md"):
+        (tmp_path / name).write_text(f"text of {name}")
+    (tmp_path / "test.md").write_text("held out")
+    read = text_file(
+        path=(str(tmp_path),), test_path=(str(tmp_path / "test.md"),), validation_share=0.0
+    )
+    assert read()["train"] == ["text of a.txt", "text of b.txt"]
+    assert read()["test"] == ["held out"]
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfabc")
+    assert text_file(path=(str(tmp_path / "a.txt"),), validation_share=0, test_share=0)()[
+        "train"
+    ] == ["abc"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"abc\xff", "is not UTF-8: byte 3 is 0xff"),
+        (b"\xef\xbb\xbfabc\xc3(", "is not UTF-8: byte 6 is 0xc3"),
+        (b" \n ", "is empty"),
+        (b"", "is empty"),
+        (None, r"cannot read .*a.txt \(No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, content, message):
+    path = tmp_path / "a.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        text_file(path=(str(path),))()
+
+
+def test_shares_must_leave_something_to_train_on():
+    with pytest.raises(ConfigError, match=r"together must be below 1, got 1\.1"):
+        text_file(path=("a.txt",), validation_share=0.6, test_share=0.5)

@@ -1,0 +1,121 @@
+"""The language-modelling task: state through the text, figures, baselines."""
+
+import lzma
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_jax.data.vocabulary import Vocabulary
+from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.tasks.language_model import text_baselines
+from lstm_jax.training import build_experiment, experiment
+from lstm_jax.training.evaluation import make_evaluate
+
+TEXT = "the cat sat on the mat, and the dog sat on the cat. " * 40
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "book.txt"
+    file.write_text(TEXT)
+    return str(file)
+
+
+def make(path, **data):
+    data = {"source": "text_file", "path": (path,), "batch_size": 2, "window": 8, **data}
+    config = experiment(data=data, model={"hidden_size": 8, "embedding_size": 4})
+    return build_experiment(config).task
+
+
+def test_evaluation_carries_state_through_the_whole_text(path, tmp_path):
+    task = make(path)
+    learner, dataset = task.prepare(tmp_path)
+    params = learner.init(jax.random.key(0))
+    values = make_evaluate(learner)(params, dataset.splits["train"], 1)
+    # The same figure from one pass over the text, without windows.
+    ids = task.vocabulary(tmp_path).encode(TEXT[: -2 * round(len(TEXT) * 0.1)]).ids
+    _, logits = task.network(task.vocabulary(tmp_path)).apply({"params": params}, ids[None, :-1])
+    nats = -np.take_along_axis(jax.nn.log_softmax(logits[0]), ids[1:, None], 1)
+    assert values["loss"] == pytest.approx(float(nats.mean()), rel=1e-5)
+    assert values["bits_per_character"] == pytest.approx(values["loss"] / math.log(2), rel=1e-6)
+    assert values["perplexity"] == pytest.approx(math.exp(values["loss"]), rel=1e-6)
+
+
+def test_training_hands_the_carry_on_and_starts_anew_with_the_epoch(path, tmp_path):
+    learner, dataset = make(path).prepare(tmp_path)
+    params = learner.init(jax.random.key(0))
+    start = learner.initial_carry(params, 2)
+    _, carry, _ = learner.loss(params, start, dataset.train[0], None)
+    handed = learner.loss(params, carry, dataset.train[1], None)[0]
+    anew = learner.loss(params, start, dataset.train[1], None)[0]
+    assert handed != anew
+    again = learner.loss(params, carry, dataset.train[0], None)[0]
+    assert again == learner.loss(params, start, dataset.train[0], None)[0]
+
+
+def test_bits_count_characters_whatever_the_units(path, tmp_path):
+    for units in ("characters", "bytes", "words"):
+        assets = tmp_path / units
+        assets.mkdir()
+        task = make(path, units=units)
+        learner, dataset = task.prepare(assets)
+        params = learner.init(jax.random.key(0))
+        values = make_evaluate(learner)(params, dataset.splits["test"], 1)
+        symbols = len(task.vocabulary(assets).encode(TEXT[-round(len(TEXT) * 0.1) :]).ids) - 1
+        # An untrained model is near uniform over its vocabulary.
+        size = len(task.vocabulary(assets))
+        assert values["loss"] == pytest.approx(math.log(size), rel=0.05)
+        characters = round(len(TEXT) * 0.1)
+        expected = values["loss"] * symbols / math.log(2) / characters
+        assert values["bits_per_character"] == pytest.approx(expected, rel=0.03)
+
+
+def test_the_vocabulary_is_that_of_the_training_text_and_kept(path, tmp_path):
+    with open(path, "a") as file:
+        file.write("Zürich" * 30)
+    task = make(path, test_share=0.08)
+    _, dataset = task.prepare(tmp_path)
+    assert "Z" not in task.vocabulary(tmp_path).symbols
+    assert any(note.startswith("test: ") and "unknown" in note for note in dataset.notes)
+
+
+def test_steps_of_the_pipeline_are_applied(path, tmp_path):
+    task = make(path, steps=("collapse_whitespace", "lowercase"))
+    assert task.clean("A  B") == "a b"
+
+
+def test_the_fingerprint_knows_the_data_and_how_they_are_cut(path, tmp_path):
+    prints = {
+        make(path, **d).prepare(tmp_path)[1].fingerprint
+        for d in ({}, {"window": 9}, {"steps": ("lowercase",), "test_share": 0.2})
+    }
+    assert len(prints) == 3
+    assert make(path).prepare(tmp_path)[1].fingerprint in prints
+
+
+def test_xz_is_what_the_lzma_library_makes_of_the_text():
+    texts = {"train": TEXT, "validation": TEXT[:500], "test": TEXT[500:1200]}
+    found = text_baselines(texts, Vocabulary.of([TEXT], "characters"))
+    alone = 8 * len(lzma.compress(texts["test"].encode(), preset=9)) / 700
+    assert found["xz -9"]["test"] == pytest.approx(alone)
+    assert found["xz -9, after the training text"]["test"] < alone
+    assert found["5-gram, Kneser-Ney"]["test"] < 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"batch_size": 100, "window": 100}, "the training text is too short: 1,664 characters"),
+        ({"validation_share": 0.0}, "the validation text is too short: 0 characters"),
+    ],
+)
+def test_too_short_a_text_is_told(path, tmp_path, data, message):
+    with pytest.raises(UserError, match=message):
+        make(path, **data).prepare(tmp_path)
+
+
+def test_tied_sizes_must_agree():
+    with pytest.raises(ConfigError, match=r"model\.tie_embedding: needs embedding_size equal"):
+        build_experiment(experiment(model={"tie_embedding": True, "hidden_size": 8}))

@@ -1,0 +1,129 @@
+"""Checkpoints: what is kept, what is noticed."""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.errors import UserError
+from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.digests import leaf_digests
+
+
+def trees(value=0.0):
+    return {
+        "params": {"w": jax.random.normal(jax.random.key(9), (64, 8)) + value, "b": jnp.arange(5)},
+        "training": {"key": jax.random.key(3), "step": jnp.int32(7)},
+    }
+
+
+def save_all(folder, scores, **options):
+    checkpoints = Checkpoints(folder, **options)
+    for step, score in scores.items():
+        checkpoints.save(step, trees(float(step)), {"data": {"next": step}}, score)
+        checkpoints.wait()
+    return checkpoints
+
+
+def flip_a_bit(file: Path) -> bytes:
+    content = file.read_bytes()
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 4
+    file.write_bytes(changed)
+    return content
+
+
+def largest_file(folder: Path) -> Path:
+    return max((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    checkpoints = save_all(tmp_path / "c", {10: 2.0})
+    restored = checkpoints.resume(trees())
+    assert restored.step == 10
+    assert restored.meta["data"] == {"next": 10}
+    assert leaf_digests(restored.trees) == leaf_digests(trees(10.0))
+    only_params = checkpoints.best({"params": trees()["params"]})
+    assert set(only_params.trees) == {"params"}
+    checkpoints.close()
+
+
+def test_the_latest_and_the_best_are_kept_and_nan_is_never_best(tmp_path):
+    scores = {1: 3.0, 2: 1.0, 3: math.nan, 4: 2.0, 5: None, 6: 2.5, 7: None}
+    checkpoints = save_all(tmp_path / "c", scores)
+    assert checkpoints.steps() == [2, 6, 7]
+    assert checkpoints.best(trees()).step == 2
+    assert checkpoints.latest(trees()).step == 7
+    checkpoints.close()
+
+
+def test_a_flipped_bit_is_noticed_and_the_step_before_is_used(tmp_path, capsys):
+    folder = tmp_path / "c"
+    save_all(folder, {1: 3.0, 2: 2.0}).close()
+    flip_a_bit(largest_file(folder / "2" / "params"))
+    checkpoints = Checkpoints(folder)
+    with pytest.raises(UserError, match="checkpoint 2"):
+        checkpoints.restore(2, trees())
+    assert checkpoints.best(trees()).step == 1
+    assert (folder / "2").exists(), "a look must not change anything"
+    assert checkpoints.resume(trees()).step == 1
+    assert "set aside" in capsys.readouterr().err
+    assert (tmp_path / "damaged_checkpoints" / "2").exists()
+    checkpoints.save(2, trees(2.5), {}, None)
+    assert checkpoints.latest(trees()).step == 2
+    checkpoints.close()
+
+
+def test_a_flipped_bit_in_any_file_is_noticed_or_harmless(tmp_path):
+    folder = tmp_path / "c"
+    save_all(folder, {1: 3.0}).close()
+    expected, noticed = leaf_digests(trees(1.0)), 0
+    for file in sorted(f for f in (folder / "1").rglob("*") if f.is_file()):
+        content = flip_a_bit(file)
+        checkpoints = Checkpoints(folder)
+        try:
+            restored = checkpoints.restore(1, trees())
+            assert leaf_digests(restored.trees) == expected, file
+            assert restored.meta["data"] == {"next": 1}, file
+        except UserError:
+            noticed += 1
+        checkpoints.close()
+        file.write_bytes(content)
+    assert noticed >= 3  # both trees and the meta data at the least
+
+
+def test_scores_outlive_the_process(tmp_path):
+    save_all(tmp_path / "c", {1: 1.0, 2: 2.0, 3: 3.0}).close()
+    again = save_all(tmp_path / "c", {4: None, 5: None, 6: 4.0})
+    assert again.steps() == [1, 5, 6]
+    assert again.best(trees()).step == 1
+    again.close()
+
+
+def test_when_every_step_is_damaged_nothing_is_thrown_away(tmp_path):
+    folder = tmp_path / "c"
+    save_all(folder, {1: 3.0}).close()
+    flip_a_bit(largest_file(folder / "1" / "params"))
+    checkpoints = Checkpoints(folder)
+    with pytest.raises(UserError, match="checkpoint 1"):
+        checkpoints.resume(trees())
+    assert (folder / "1").exists()
+    checkpoints.close()
+
+
+def test_an_absent_step_is_told_with_those_there_are(tmp_path):
+    checkpoints = save_all(tmp_path / "c", {1: 3.0})
+    with pytest.raises(UserError, match="no checkpoint of step 5; there are: 1"):
+        checkpoints.restore(5, trees())
+    assert Checkpoints(tmp_path / "empty").resume(trees()) is None
+    checkpoints.close()
+
+
+def test_digests_see_value_type_and_shape():
+    base = {"x": np.zeros(4, np.float32)}
+    others = [np.zeros(4, np.int32), np.zeros((2, 2), np.float32), np.float32([0, 0, 0, -0.0])]
+    for other in others:
+        assert leaf_digests({"x": other}) != leaf_digests(base)
