@@ -18,9 +18,10 @@ def draw_learning_curve(run: Run) -> None:
     if not lines:
         return
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for split, style in (("train", {"alpha": 0.6}), ("validation", {"marker": "o", "ms": 4})):
-        points = [(line["step"], line[metric.name]) for line in lines if line["split"] == split]
-        axes.plot(*zip(*points, strict=True), label=split, **style) if points else None
+    for split, marker in (("train", ""), ("validation", "o")):
+        found = [line for line in lines if line["split"] == split]
+        steps, values = ([line[name] for line in found] for name in ("step", metric.name))
+        axes.plot(steps, values, label=split, marker=marker, ms=4)
     result = run.result()
     if result is not None:
         _draw_result(axes, result, metric.name)

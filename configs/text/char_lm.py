@@ -40,6 +40,7 @@ def get_config(mode: str = ""):
     if mode == "smoke":
         config.data.batch_size = 4
         config.data.window = 16
+        config.data.evaluation_batch_size = 16
         config.model.hidden_size = 16
         config.model.embedding_size = 8
         config.train.duration = "40 steps"

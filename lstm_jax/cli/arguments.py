@@ -40,7 +40,8 @@ def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, so that the second start is quick."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    # Read by name: the attribute is made at run time and type checkers do not know it.
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "lstm_jax" / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

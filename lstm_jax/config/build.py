@@ -11,8 +11,10 @@ from lstm_jax.config.registry import find
 from lstm_jax.config.schema import Field, fields, needs_program, section_fields
 from lstm_jax.errors import ConfigError
 
+Section = Mapping[str, Any] | ml_collections.ConfigDict
 
-def build(factory: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+
+def build(factory: Callable[..., Any], values: Section) -> Any:
     """The object that a section describes, with every part in it built too.
 
     A part that needs arguments of the program becomes a function of them; others are called.
@@ -29,7 +31,7 @@ def build(factory: Callable[..., Any], values: Mapping[str, Any]) -> Any:
 
 def _build(
     factory: Callable[..., Any],
-    values: Mapping[str, Any],
+    values: Any,
     path: str,
     problems: list[str],
     *,
@@ -55,7 +57,7 @@ def _build(
 
 
 def _unknown(
-    factory: Callable[..., Any], values: Mapping[str, Any], path: str, beside: Iterable[str]
+    factory: Callable[..., Any], values: Any, path: str, beside: Iterable[str]
 ) -> list[str]:
     try:
         known = section_fields(factory, values)
@@ -64,7 +66,7 @@ def _unknown(
     return unknown_problems(path, [*known, *beside], values)
 
 
-def _build_field(field: Field, values: Mapping[str, Any], path: str, problems: list[str]) -> Any:
+def _build_field(field: Field, values: Any, path: str, problems: list[str]) -> Any:
     here = f"{path}{field.name}"
     if field.name not in values:
         problems.append(f"{here}: the field is missing")
@@ -86,7 +88,7 @@ def _build_field(field: Field, values: Mapping[str, Any], path: str, problems: l
     return factory and _build(factory, values, path, problems, beside=None)
 
 
-def _build_section(section: type, value: Any, here: str, problems: list[str]) -> Any:
+def _build_section(section: Callable[..., Any], value: Any, here: str, problems: list[str]) -> Any:
     if not _is_section(value):
         problems.append(f"{here}: a section of fields is needed, got {value!r}")
         return None

@@ -38,4 +38,4 @@ def _is_of_type(field: Field, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if field.type is tuple:
         return isinstance(value, tuple | list)
-    return isinstance(value, field.type)
+    return isinstance(field.type, type) and isinstance(value, field.type)

@@ -22,21 +22,21 @@ class Field(NamedTuple):
     """One field: what it may hold, what it holds by default, and what it is for."""
 
     name: str
-    type: type
+    type: Callable[..., Any]
     default: Any
     comment: str
     optional: bool = False
     checks: tuple[Range | Pattern, ...] = ()
     choices: tuple[Any, ...] = ()
     part: PartOf | None = None
-    section: type | None = None
+    section: Callable[..., Any] | None = None
 
     @property
     def describes(self) -> str:
         """The type in words, as error messages and `lstm-jax config` print it."""
         if self.part is not None:
             return f"{self.part.kind}s, a tuple" if self.part.several else self.part.kind
-        text = " | ".join(map(repr, self.choices)) if self.choices else self.type.__name__
+        text = " | ".join(map(repr, self.choices)) or getattr(self.type, "__name__", "")
         text = "texts separated by commas" if self.type is tuple else text
         text = "" if any(isinstance(check, Pattern) for check in self.checks) else text
         text = " ".join([text, *map(str, self.checks)]).strip()
@@ -90,7 +90,7 @@ def _field(name: str, hint: Any, default: Any, comment: str) -> Field:
         return Field(name, type(choices[0]), default, comment, optional, checks, choices)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return Field(name, dict, default, comment, section=hint)
-    base = get_origin(hint) or hint
+    base: Any = get_origin(hint) or hint
     return Field(name, base, default, comment, optional, checks)
 
 

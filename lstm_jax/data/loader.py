@@ -1,7 +1,7 @@
 """Grain loaders: batches in order, with a position that a checkpoint can hold."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
 
 
 class RandomAccess(Protocol):
@@ -25,10 +25,10 @@ class Loader(Protocol):
         ...
 
 
-def endless(batches: RandomAccess | Sequence[Any]) -> Loader:
+def endless(batches: RandomAccess) -> Loader:
     """Goes through the batches in order, again and again."""
     import grain
 
     # The batches are slices of arrays in memory: a thread that prefetched them would only cost.
     options = grain.ReadOptions(num_threads=0)
-    return iter(grain.MapDataset.source(batches).repeat().to_iter_dataset(options))
+    return iter(grain.MapDataset.source(cast(Any, batches)).repeat().to_iter_dataset(options))

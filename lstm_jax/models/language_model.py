@@ -1,7 +1,7 @@
 """A stacked recurrent language model in Flax linen."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -94,3 +94,15 @@ class LanguageModel(nn.Module):
         if self.tie_embedding:
             return self.embedding.attend(x) + self.bias
         return self.softmax(x)
+
+
+def run(
+    network: LanguageModel,
+    params: Any,
+    tokens_bt: Array,
+    carry: tuple[Any, ...] | None = None,
+    **options: Any,
+) -> tuple[tuple[Any, ...], Array]:
+    """Applies the network to parameters: its carries and logits (see its `__call__`)."""
+    rngs = options.pop("rngs", None)
+    return cast(Any, network.apply({"params": params}, tokens_bt, carry, rngs=rngs, **options))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.data.vocabulary import UNKNOWN, Vocabulary
-from lstm_jax.models.language_model import LanguageModel
+from lstm_jax.models.language_model import LanguageModel, run
 
 Array = jax.Array
 _CHUNK = 32  # symbols a compiled call: short enough to stream, long enough to hide the call
@@ -118,7 +118,7 @@ def _read(
 def _apply_prompt(
     network: LanguageModel, params: Any, tokens: Array, lengths: Array
 ) -> tuple[Any, Array]:
-    carry, logits = network.apply({"params": params}, tokens, lengths=lengths)
+    carry, logits = run(network, params, tokens, lengths=lengths)
     return carry, logits[jnp.arange(len(tokens)), lengths - 1]
 
 
@@ -135,7 +135,7 @@ def _write(
     def step(state: tuple[Any, Array], i: Array) -> tuple[tuple[Any, Array], Array]:
         carry, logits = state
         ids = draw(jax.random.fold_in(key, start + i), logits, sampling)
-        carry, logits = network.apply({"params": params}, ids[:, None], carry)
+        carry, logits = run(network, params, ids[:, None], carry)
         return (carry, logits[:, 0]), ids
 
     (carry, logits), ids = jax.lax.scan(step, (carry, logits), jnp.arange(_CHUNK))

@@ -26,7 +26,7 @@ from lstm_jax.data.sources import SPLITS, Source
 from lstm_jax.data.streams import StreamWindows
 from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
 from lstm_jax.errors import ConfigError, UserError
-from lstm_jax.models.language_model import LanguageModel
+from lstm_jax.models.language_model import LanguageModel, run
 from lstm_jax.models.ngram import cross_entropy
 from lstm_jax.tasks.generation import generate
 from lstm_jax.tasks.task import Array, Batch, Dataset, Learner, Metric, Sums
@@ -239,8 +239,9 @@ class language_model:
         ) -> tuple[Array, Any, Sums]:
             anew = initial_carry(params, batch["inputs"].shape[0])
             carry = jax.tree.map(lambda a, c: jnp.where(batch["start"], a, c), anew, carry)
-            carry, logits = network.apply(
-                {"params": params},
+            carry, logits = run(
+                network,
+                params,
                 batch["inputs"],
                 carry,
                 deterministic=key is None,

@@ -1,6 +1,7 @@
 """The training loop: serves every task and knows none."""
 
 import dataclasses
+import math
 import time
 from typing import Any
 
@@ -241,7 +242,7 @@ def _trees(state: TrainState) -> dict[str, Any]:
 
 def _learning_rate(training: _Training) -> float:
     schedule = training.run.experiment.schedule(training.plan.total)
-    peak = training.run.config.optimizer.get("learning_rate", float("nan"))
+    peak = training.run.config.optimizer.get("learning_rate", math.nan)
     return float(peak * schedule(jnp.asarray(training.step - 1)))
 
 

@@ -26,7 +26,7 @@ class Run:
 
     def __init__(self, folder: Path, config: ml_collections.ConfigDict):
         self.folder = folder
-        self.config = config
+        self.config: Any = config  # its fields depend on what it names
         self.experiment: Experiment = build_experiment(config)
 
     @classmethod
