@@ -18,7 +18,8 @@ class Cell(NamedTuple):
         step(params, carry, x) = update(params, carry, project(params, x), recur(params, carry))
 
     and a cell that declares these three has its input projection taken out of the loop over
-    time, and more where a backend can. `gated_cell` derives `step` from them.
+    time, and its weight gradients out of the loop backwards. `gated_cell` derives `step` from them. All
+    functions take any leading axes, also none.
 
     Attributes:
       init: `(key, input_size) -> params`.
@@ -29,6 +30,10 @@ class Cell(NamedTuple):
       project: `(params, x) -> z`, the part that needs no carry: one product for all time steps.
       recur: `(params, carry) -> r`, a linear map of the hidden state.
       update: `(params, carry, z, r) -> (carry, y)`, element by element.
+      fast_update: `update` with a derivative of its own (`jax.custom_vjp`), equal to it in value
+        and gradient, where that saves memory or time.
+      parallel: `(params, carry, xs, mask, resets) -> (carry, ys)`, all time steps at once, exactly
+        what a loop over `step` gives; mask and resets [time, ...] may be None.
       stochastic: whether `step` takes a key.
     """
 
@@ -39,6 +44,8 @@ class Cell(NamedTuple):
     project: Callable[[Params, Array], Array] | None = None
     recur: Callable[[Params, Carry], Array] | None = None
     update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
+    fast_update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
+    parallel: Callable[..., tuple[Carry, Array]] | None = None
     stochastic: bool = False
 
 
@@ -50,10 +57,11 @@ def gated_cell(
     recur: Callable[[Params, Carry], Array],
     update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]],
     output_size: int,
+    fast_update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None,
 ) -> Cell:
     """A cell whose step is `update` after `project` and `recur` (see `Cell`)."""
 
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         return update(params, carry, project(params, x), recur(params, carry))
 
-    return Cell(init, initial_carry, step, output_size, project, recur, update)
+    return Cell(init, initial_carry, step, output_size, project, recur, update, fast_update)
