@@ -18,8 +18,8 @@ class Cell(NamedTuple):
         step(params, carry, x) = update(params, carry, project(params, x), recur(params, carry))
 
     and a cell that declares these three has its input projection taken out of the loop over
-    time, and its weight gradients out of the loop backwards. `gated_cell` derives `step` from them. All
-    functions take any leading axes, also none.
+    time, and its weight gradients out of the loop backwards. `gated_cell` derives `step` from
+    them. All functions take any leading axes, also none.
 
     Attributes:
       init: `(key, input_size) -> params`.
@@ -35,6 +35,8 @@ class Cell(NamedTuple):
       parallel: `(params, carry, xs, mask, resets) -> (carry, ys)`, all time steps at once, exactly
         what a loop over `step` gives; mask and resets [time, ...] may be None.
       stochastic: whether `step` takes a key.
+      input_axes: how many axes the input of one example has; 1, or more where it has space too
+        (a convolution over pictures [height, width, channels] has 3).
     """
 
     init: Callable[[Array, int], Params]
@@ -47,6 +49,7 @@ class Cell(NamedTuple):
     fast_update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
     parallel: Callable[..., tuple[Carry, Array]] | None = None
     stochastic: bool = False
+    input_axes: int = 1
 
 
 def gated_cell(
