@@ -11,18 +11,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lstm_jax.cells import Cell, LSTMCarry, gated_cell, lstm
     from lstm_jax.config import register
-    from lstm_jax.recurrence import scan
+    from lstm_jax.recurrence import explain, scan
 
 _HOMES = {
     "Cell": "lstm_jax.cells",
     "LSTMCarry": "lstm_jax.cells",
+    "explain": "lstm_jax.recurrence",
     "gated_cell": "lstm_jax.cells",
     "lstm": "lstm_jax.cells",
     "register": "lstm_jax.config",
     "scan": "lstm_jax.recurrence",
 }
 
-__all__ = ["Cell", "LSTMCarry", "gated_cell", "lstm", "register", "scan"]
+__all__ = ["Cell", "LSTMCarry", "explain", "gated_cell", "lstm", "register", "scan"]
 
 
 def __getattr__(name: str) -> Any:

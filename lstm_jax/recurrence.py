@@ -1,11 +1,26 @@
 """Running a cell over time."""
 
-from typing import Any
+import functools
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.kernels import (
+    RUNS,
+    Choice,
+    Request,
+    Steps,
+    current_platform,
+    root_chunk,
+    run_in_chunks,
+    select,
+    vary_like,
+)
+
+Backend = Literal["auto", "reference", "deferred", "parallel"]
+Remat = Literal["none", "step", "sqrt"] | int
 
 
 def scan(
@@ -19,14 +34,20 @@ def scan(
     resets: Array | None = None,
     reverse: bool = False,
     unroll: int = 1,
+    remat: Remat = "none",
     key: Array | None = None,
-) -> tuple[Carry, Array]:
+    backend: Backend = "auto",
+    return_carries: bool = False,
+) -> tuple[Carry, Any]:
     """Runs a cell over the leading axis of `xs`, as `jax.lax.scan` does.
 
         carry, ys[t] = step(params, carry, xs[t])    for t = 0, 1, 2, ...
 
-    A masked step holds the carry and yields zeros: what stands in the padding changes nothing.
-    A reset step starts from the initial carry, before it reads its input.
+    A masked step holds the carry, yields zeros and passes no gradient: what stands in the padding
+    changes nothing. A reset step starts from the initial carry, before it reads its input.
+
+    A function of one example under `jax.vmap` costs what the batched call costs, its weight
+    gradients included.
 
     >>> import lstm_jax as lj
     >>> cell = lj.lstm(hidden_size=4)
@@ -45,61 +66,95 @@ def scan(
       resets: where the carry starts anew, booleans [time, ...].
       reverse: run from the last step to the first; outputs keep their places.
       unroll: how many steps one iteration of the compiled loop does.
+      remat: what the backward pass computes again instead of keeping it: nothing; "step", the
+        inside of every step; "sqrt" or a number, all but the carries between chunks of that many
+        steps, so that with "sqrt" memory grows as the square root of time.
       key: randomness of a stochastic cell; without it the cell is deterministic.
+      backend: how to run: "reference", "deferred", "parallel", or "auto" for the fastest that is
+        exact here; `lstm_jax.explain` says which that is. Forward-mode derivatives (`jax.jvp`)
+        need "reference" or "parallel".
+      return_carries: also return the carry after every step.
 
     Returns:
-      The carry after the last step, and the outputs [time, ..., output].
+      The carry after the last step, and the outputs [time, ..., output]; with `return_carries`
+      a pair of the outputs and of the carries, [time, ...] each.
 
     Raises:
-      ValueError: both `lengths` and `mask` are given, or a shape does not fit `xs`.
+      ValueError: both `lengths` and `mask` are given, a shape does not fit `xs`, or the backend
+        cannot serve.
     """
-    valid = _valid(xs, lengths, mask)
-    _require_shape("resets", resets, xs.shape[:-1])
-    start = cell.initial_carry(params, xs.shape[1:-1])
-    carry = start if carry is None else carry
+    batch_shape = xs.shape[1 : xs.ndim - cell.input_axes]
+    _require_shape("resets", resets, (xs.shape[0], *batch_shape))
+    mask = _mask(xs.shape[0], batch_shape, lengths, mask)
+    if mask is not None:
+        # Else an infinity in the padding would become a NaN in the gradient.
+        xs = jnp.where(mask.reshape(mask.shape + (1,) * cell.input_axes), xs, 0)
+    choice = select(backend, cell, Request(return_carries, key is not None, current_platform()))
+    params = vary_like(params, xs, carry)
+    start = vary_like(cell.initial_carry(params, xs.shape[1:-1]), xs, carry)
     keys = jax.random.split(key, xs.shape[0]) if key is not None and cell.stochastic else None
-    hoisted = cell.project is not None
-    inputs = cell.project(params, xs) if cell.project is not None else xs
-
-    def step(carry: Carry, x: tuple[Any, ...]) -> tuple[Carry, Array]:
-        x_t, valid_t, reset_t, key_t = x
-        if reset_t is not None:
-            carry = _where(reset_t, start, carry)
-        if hoisted:
-            assert cell.recur is not None
-            assert cell.update is not None
-            new, y = cell.update(params, carry, x_t, cell.recur(params, carry))
-        else:
-            new, y = cell.step(params, carry, x_t, *([key_t] if cell.stochastic else []))
-        if valid_t is None:
-            return new, y
-        return _where(valid_t, new, carry), _where(valid_t, y, jnp.zeros_like(y))
-
-    return jax.lax.scan(step, carry, (inputs, valid, resets, keys), reverse=reverse, unroll=unroll)
+    options: dict[str, Any] = {"reverse": reverse, "unroll": unroll, "carries": return_carries}
+    if choice.name == "reference":
+        options["remat"] = remat == "step"
+    run = functools.partial(_run, RUNS[choice.name], cell, params, start, options)
+    steps = Steps(xs, mask, resets, keys)
+    carry = start if carry is None else vary_like(carry, xs)
+    chunk = _chunk(remat, xs.shape[0], choice.name)
+    if chunk is None:
+        return run(carry, steps)
+    return run_in_chunks(run, carry, steps, chunk=chunk, reverse=reverse)
 
 
-def _valid(xs: Array, lengths: Array | None, mask: Array | None) -> Array | None:
+def explain(
+    cell: Cell,
+    xs: Any,
+    *,
+    backend: Backend = "auto",
+    key: Array | None = None,
+    return_carries: bool = False,
+    **options: Any,
+) -> Choice:
+    """Which backend `scan` takes for these arguments, and why; printed, it tells the others too.
+
+    >>> import lstm_jax as lj
+    >>> print(explain(lj.lstm(4), jnp.ones((7, 3, 2))))
+    deferred: input projection before the loop, weight gradients after the backward loop
+      not parallel: the cell has no parallel form
+      not reference: slower
+    """
+    del xs, options
+    return select(backend, cell, Request(return_carries, key is not None, current_platform()))
+
+
+def _run(run: Any, cell: Cell, params: Params, start: Carry, options: Any, *args: Any) -> Any:
+    carry, steps = args
+    return run(cell, params, carry, start, steps, **options)
+
+
+def _chunk(remat: Remat, length: int, backend: str) -> int | None:
+    if remat == "none" or (remat == "step" and backend == "reference"):
+        return None
+    if remat == "step":
+        return 1
+    if remat == "sqrt":
+        return root_chunk(length)
+    if not isinstance(remat, int) or remat < 1:
+        raise ValueError(f"remat must be none, step, sqrt or a positive number, got {remat!r}")
+    return min(remat, length)
+
+
+def _mask(
+    time: int, batch_shape: tuple[int, ...], lengths: Array | None, mask: Array | None
+) -> Array | None:
     if lengths is not None and mask is not None:
         raise ValueError("give lengths or mask, not both")
-    _require_shape("mask", mask, xs.shape[:-1])
-    _require_shape("lengths", lengths, xs.shape[1:-1])
+    _require_shape("mask", mask, (time, *batch_shape))
+    _require_shape("lengths", lengths, batch_shape)
     if lengths is None:
         return mask
-    steps = jnp.arange(xs.shape[0]).reshape(-1, *[1] * lengths.ndim)
-    return steps < lengths
+    return jnp.arange(time).reshape(-1, *[1] * len(batch_shape)) < lengths
 
 
 def _require_shape(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
     if array is not None and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape} to fit xs, got {array.shape}")
-
-
-def _where(condition: Array, a: Any, b: Any) -> Any:
-    """Chooses whole examples of a pytree: the condition has the batch axes alone."""
-
-    def choose(x: Array, y: Array) -> Array:
-        return jnp.where(
-            condition.reshape(condition.shape + (1,) * (x.ndim - condition.ndim)), x, y
-        )
-
-    return jax.tree.map(choose, a, b)

@@ -1,0 +1,193 @@
+"""A cell over time with every product that can be taken out of the loop taken out of it.
+
+For a cell that declares project, recur and update (see `lstm_jax.cells.Cell`):
+
+    forward     z = project(params, xs)                        all steps at once
+                carry, y = update(params, carry, z[t], recur(params, carry))
+    backward    a scan of the carry's cotangent alone, which yields dz[t] and dr[t]
+                d recur / d params from all dr at once          one product over time and batch
+                d project / d (params, xs) from all dz at once  one product over time and batch
+
+JAX's own derivative of a scan adds up the gradient of the recurrent weights step by step, which
+reads and writes a matrix of their size in every step.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.kernels.batching import run_batched
+from lstm_jax.kernels.dependence import merge, reads, split
+from lstm_jax.kernels.steps import Steps, choose, zeros_where_not
+
+
+def run(
+    cell: Cell,
+    params: Params,
+    carry: Carry,
+    start: Carry,
+    steps: Steps,
+    *,
+    reverse: bool = False,
+    unroll: int = 1,
+    carries: bool = False,
+) -> tuple[Carry, Any]:
+    """Equals `lstm_jax.kernels.reference.run`, in value and gradient, for a gated cell."""
+    assert cell.project is not None
+    z = cell.project(params, steps.xs)
+    loop = _Loop(cell, reverse, unroll, carries)
+    return run_batched(loop, params, (carry, start), (z, steps.mask, steps.resets))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """A loop `(params, (carry, start), (z, mask, resets)) -> (carry, outputs)`."""
+
+    cell: Cell
+    reverse: bool
+    unroll: int
+    carries: bool
+
+    def __call__(self, params: Params, carries: Any, inputs: Any) -> Any:
+        return _loop(self, params, carries, inputs)
+
+    def scan(self, step: Any, carry: Any, xs: Any, *, backwards: bool = False) -> Any:
+        return jax.lax.scan(step, carry, xs, reverse=self.reverse != backwards, unroll=self.unroll)
+
+    def outputs(self, y: Array, carry: Carry) -> Any:
+        return (y, carry) if self.carries else y
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _loop(loop: _Loop, params: Params, carries: Any, inputs: Any) -> Any:
+    cell, (carry, start) = loop.cell, carries
+    assert cell.recur is not None
+    assert cell.update is not None
+    recur, update = cell.recur, cell.update
+
+    def step(carry: Carry, at: Any) -> tuple[Carry, Any]:
+        z, mask, resets = at
+        before = carry if resets is None else choose(resets, start, carry)
+        new, y = update(params, before, z, recur(params, before))
+        new = choose(mask, new, before)
+        return new, loop.outputs(zeros_where_not(mask, y), new)
+
+    return loop.scan(step, carry, inputs)
+
+
+def _forward(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[Any, Any]:
+    """The loop, which also keeps what the derivatives of update and recur need."""
+    cell, (carry, start) = loop.cell, carries
+    assert cell.recur is not None
+    recur, update = cell.recur, cell.fast_update or cell.update
+    in_update, in_recur = _dependence(cell, params, start)
+    leaves, structure = jax.tree.flatten(params)
+    own, others = split(leaves, in_update)
+
+    def apply(own: Any, before: Carry, z: Array, r: Array) -> tuple[Carry, Array]:
+        assert update is not None
+        return update(structure.unflatten(merge(own, others, in_update)), before, z, r)
+
+    def step(carry: Carry, at: Any) -> tuple[Carry, Any]:
+        z, mask, resets = at
+        before = carry if resets is None else choose(resets, start, carry)
+        (new, y), pull = jax.vjp(apply, own, before, z, recur(params, before))
+        new = choose(mask, new, before)
+        read, _ = split(jax.tree.leaves(before), in_recur)
+        return new, (loop.outputs(zeros_where_not(mask, y), new), read, pull)
+
+    carry, (outputs, read, pulls) = loop.scan(step, carry, inputs)
+    return (carry, outputs), (params, start, inputs[1:], read, pulls)
+
+
+def _backward(loop: _Loop, kept: Any, cotangents: Any) -> tuple[Any, Any, Any]:
+    """A scan of cotangents against the direction of the loop, then the weights' gradients."""
+    params, start, (mask, resets), read, pulls = kept
+    d_carry, d_outputs = cotangents
+    into_carry = _recur_transposed(loop.cell, params, start)
+
+    def step(state: Any, at: Any) -> tuple[Any, Any]:
+        d_carry, d_start, d_own = state
+        d_y, mask, resets, pull = at
+        if loop.carries:
+            d_y, d_carry = d_y[0], _add(d_carry, d_y[1])
+        d_new, d_y = zeros_where_not(mask, d_carry), zeros_where_not(mask, d_y)
+        own, d_before, d_z, d_r = pull((d_new, d_y))
+        d_before = choose(mask, _add(d_before, into_carry(d_r)), d_carry)
+        if resets is not None:
+            d_start = _add(d_start, zeros_where_not(resets, d_before))
+            d_before = zeros_where_not(~resets, d_before)
+        # An update of z + r has one cotangent for both, which is then written once.
+        d_gates = (d_z,) if d_r is d_z else (d_z, d_r)
+        return (d_before, d_start, _add(d_own, own)), d_gates
+
+    in_update, _ = _dependence(loop.cell, params, start)
+    own, _ = split(jax.tree.leaves(params), in_update)
+    state = (d_carry, *jax.tree.map(jnp.zeros_like, (start, own)))
+    (d_carry, d_start, d_own), d_gates = loop.scan(
+        step, state, (d_outputs, mask, resets, pulls), backwards=True
+    )
+    d_params = _params_gradient(loop.cell, params, start, read, d_gates[-1], d_own)
+    return d_params, (d_carry, d_start), (d_gates[0], None, None)
+
+
+_loop.defvjp(_forward, _backward)
+
+
+def _dependence(cell: Cell, params: Params, carry: Carry) -> tuple[list[bool], list[bool]]:
+    """Which parameters the update reads, and which parts of the carry the recurrence reads."""
+    assert cell.recur is not None
+    assert cell.update is not None
+    r = jax.eval_shape(cell.recur, params, carry)
+    in_update = reads(cell.update, params, carry, r, r)[: len(jax.tree.leaves(params))]
+    in_recur = reads(cell.recur, params, carry)[len(in_update) :]
+    return in_update, in_recur
+
+
+def _recur_transposed(cell: Cell, params: Params, like: Carry) -> Any:
+    """The map from the cotangent of `recur` to that of the carry."""
+    _, in_recur = _dependence(cell, params, like)
+    leaves, structure = jax.tree.flatten(like)
+    read, others = split(leaves, in_recur)
+
+    def recur(read: Any) -> Array:
+        assert cell.recur is not None
+        zeros = [jnp.zeros_like(leaf) for leaf in others]
+        return cell.recur(params, structure.unflatten(merge(read, zeros, in_recur)))
+
+    transposed = jax.linear_transpose(recur, read)
+
+    def into_carry(d_r: Array) -> Carry:
+        zeros = [jnp.zeros_like(leaf) for leaf in others]
+        (d_read,) = transposed(d_r)
+        return structure.unflatten(merge(d_read, zeros, in_recur))
+
+    return into_carry
+
+
+def _params_gradient(
+    cell: Cell, params: Params, like: Carry, read: Any, d_r: Array, d_own: Any
+) -> Params:
+    """The recurrent part of the gradient, over all time at once, and the update's own part."""
+    in_update, in_recur = _dependence(cell, params, like)
+    leaves, structure = jax.tree.flatten(like)
+    _, others = split(leaves, in_recur)
+    unread = [jnp.zeros((len(d_r), *leaf.shape), leaf.dtype) for leaf in others]
+    hidden = structure.unflatten(merge(read, unread, in_recur))
+
+    def recur(params: Params) -> Array:
+        assert cell.recur is not None
+        return cell.recur(params, hidden)
+
+    (gradient,) = jax.vjp(recur, params)[1](d_r)
+    leaves, structure = jax.tree.flatten(gradient)
+    own, others = split(leaves, in_update)
+    return structure.unflatten(merge(_add(own, d_own), others, in_update))
+
+
+def _add(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.add, a, b)
