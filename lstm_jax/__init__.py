@@ -23,10 +23,14 @@ _HOMES = {
     "scan": "lstm_jax.recurrence",
 }
 
+_MODULES = ("cells", "flax", "interop", "testing")
+
 __all__ = ["Cell", "LSTMCarry", "explain", "gated_cell", "lstm", "register", "scan"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"lstm_jax.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'lstm_jax' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -28,5 +28,5 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """
     allowed = list(allowed)
     near = difflib.get_close_matches(name, allowed, n=2, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"{hint}There are: {', '.join(allowed) or 'none'}"
+    hint = f"did you mean {' or '.join(near)}? There" if near else "there"
+    return f"{hint} are: {', '.join(allowed) or 'none'}"

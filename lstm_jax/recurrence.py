@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.cells import Array, Carry, Cell, Params, SequenceMap
 from lstm_jax.kernels import (
     RUNS,
     Choice,
@@ -24,7 +24,7 @@ Remat = Literal["none", "step", "sqrt"] | int
 
 
 def scan(
-    cell: Cell,
+    cell: Cell | SequenceMap,
     params: Params,
     carry: Carry | None,
     xs: Array,
@@ -57,7 +57,7 @@ def scan(
     ((7, 3, 4), True, True)
 
     Args:
-      cell: the cell.
+      cell: the cell, or a sequence map such as `bidirectional` makes.
       params: its parameters.
       carry: the carry to begin with; None means the initial one.
       xs: inputs [time, ..., input], any number of batch axes, also none.
@@ -83,6 +83,18 @@ def scan(
       ValueError: both `lengths` and `mask` are given, a shape does not fit `xs`, or the backend
         cannot serve.
     """
+    if (
+        cell.over_time is not None
+        and not return_carries
+        and (backend != "reference" or isinstance(cell, SequenceMap))
+    ):
+        inner = functools.partial(
+            scan, lengths=lengths, mask=mask, resets=resets, reverse=reverse, unroll=unroll,
+            remat=remat, backend=backend,
+        )  # fmt: skip
+        return cell.over_time(inner, params, carry, xs, key)
+    if isinstance(cell, SequenceMap):
+        raise ValueError("a sequence map has no carry after each step: return_carries cannot be")
     batch_shape = xs.shape[1 : xs.ndim - cell.input_axes]
     _require_shape("resets", resets, (xs.shape[0], *batch_shape))
     mask = _mask(xs.shape[0], batch_shape, lengths, mask)
@@ -98,6 +110,7 @@ def scan(
         options["remat"] = remat == "step"
     run = functools.partial(_run, RUNS[choice.name], cell, params, start, options)
     steps = Steps(xs, mask, resets, keys)
+    _require_carry(carry, start)
     carry = start if carry is None else vary_like(carry, xs)
     chunk = _chunk(remat, xs.shape[0], choice.name)
     if chunk is None:
@@ -153,6 +166,14 @@ def _mask(
     if lengths is None:
         return mask
     return jnp.arange(time).reshape(-1, *[1] * len(batch_shape)) < lengths
+
+
+def _require_carry(carry: Carry | None, start: Carry) -> None:
+    if carry is None:
+        return
+    given, needed = jax.tree.map(jnp.shape, carry), jax.tree.map(jnp.shape, start)
+    if jax.tree.structure(carry) != jax.tree.structure(start) or given != needed:
+        raise ValueError(f"the carry does not fit: needed are the shapes {needed}, got {given}")
 
 
 def _require_shape(name: str, array: Array | None, shape: tuple[int, ...]) -> None:

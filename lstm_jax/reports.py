@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lstm_jax.tasks import Metric
 from lstm_jax.training.run import Run
 from lstm_jax.training.writers import read_metrics
 
@@ -24,17 +25,23 @@ def draw_learning_curve(run: Run) -> None:
         axes.plot(steps, values, label=split, marker=marker, ms=4)
     result = run.result()
     if result is not None:
-        _draw_result(axes, result, metric.name)
-    axes.set(xlabel="step", ylabel=metric.label, title=run.folder.name)
+        _draw_result(axes, result, metric)
+    else:
+        axes.set_title(run.folder.name)
+    axes.set(xlabel="step", ylabel=metric.label)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.savefig(run.figures / "learning_curve.png", dpi=110)
     pyplot.close(figure)
 
 
-def _draw_result(axes: Any, result: dict[str, Any], name: str) -> None:
-    axes.plot(
-        result["best_step"], result[f"test/{name}"], "k*", ms=10, label="test, best checkpoint"
-    )
+def _draw_result(axes: Any, result: dict[str, Any], metric: Metric) -> None:
+    """The baselines on the split of the curve, and the figures on the test split in words."""
     for i, (baseline, values) in enumerate(result["baselines"].items()):
-        axes.axhline(values["test"], color=f"C{i + 2}", ls="--", lw=1, label=f"test, {baseline}")
+        label = f"validation, {baseline}"
+        axes.axhline(values["validation"], color=f"C{i + 2}", ls="--", lw=1, label=label)
+    axes.axvline(result["best_step"], color="0.6", lw=0.8, label="best checkpoint")
+    test = result[f"test/{metric.name}"]
+    title = f"test: {test:.{metric.decimals}f} {metric.label}"
+    others = [f"{k} {v['test']:.{metric.decimals}f}" for k, v in result["baselines"].items()]
+    axes.set_title(title + (f"\n({'; '.join(others)})" if others else ""), fontsize="medium")

@@ -112,9 +112,11 @@ def test_a_stochastic_cell_gets_another_key_each_step():
         ({"lengths": jnp.ones(3, int)}, r"lengths must have shape \(4,\)"),
         ({"mask": jnp.ones((BATCH, TIME), bool)}, r"mask must have shape \(9, 4\)"),
         ({"resets": jnp.ones(TIME, bool)}, r"resets must have shape \(9, 4\)"),
+        ({"carry": lj.LSTMCarry(jnp.zeros(3), jnp.zeros(3))}, "the carry does not fit"),
+        ({"carry": (jnp.zeros(3),)}, "the carry does not fit"),
         ({"lengths": jnp.ones(4, int), "mask": jnp.ones((9, 4), bool)}, "not both"),
     ],
 )
 def test_what_does_not_fit_is_named(options, message):
     with pytest.raises(ValueError, match=message):
-        lj.scan(CELL, PARAMS, None, XS, **options)
+        lj.scan(CELL, PARAMS, options.pop("carry", None), XS, **options)

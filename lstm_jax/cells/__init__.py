@@ -1,18 +1,44 @@
 """Recurrent cells: pure functions of arrays."""
 
-from lstm_jax.cells.cell import Array, Carry, Cell, Params, gated_cell
+from lstm_jax.cells.bidirectional import BidirectionalCarry, bidirectional
+from lstm_jax.cells.cell import Array, Carry, Cell, Params, SequenceMap, gated_cell
+from lstm_jax.cells.conv_lstm import conv_lstm
+from lstm_jax.cells.gru import GRUCarry, gru
 from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.janet import JANETCarry, janet
 from lstm_jax.cells.lstm import LSTMCarry, lstm
+from lstm_jax.cells.mgu import mgu
+from lstm_jax.cells.mogrifier_lstm import mogrifier_lstm
+from lstm_jax.cells.multiplicative_lstm import multiplicative_lstm
+from lstm_jax.cells.precision import mixed_precision
+from lstm_jax.cells.rnn import RNNCarry, ind_rnn, rnn
+from lstm_jax.cells.stack import stack
 
 __all__ = [
     "Array",
+    "BidirectionalCarry",
     "Carry",
     "Cell",
+    "GRUCarry",
+    "JANETCarry",
     "LSTMCarry",
     "Params",
+    "RNNCarry",
+    "SequenceMap",
+    "bidirectional",
+    "conv_lstm",
     "gated_cell",
     "glorot_uniform",
+    "gru",
+    "ind_rnn",
+    "janet",
     "lstm",
+    "mgu",
+    "mixed_precision",
+    "mogrifier_lstm",
+    "multiplicative_lstm",
     "orthogonal",
     "per_gate",
+    "rnn",
+    "stack",
 ]

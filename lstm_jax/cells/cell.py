@@ -34,6 +34,8 @@ class Cell(NamedTuple):
         and gradient, where that saves memory or time.
       parallel: `(params, carry, xs, mask, resets) -> (carry, ys)`, all time steps at once, exactly
         what a loop over `step` gives; mask and resets [time, ...] may be None.
+      over_time: `(scan, params, carry, xs, key) -> (carry, ys)`, for cells made of cells: runs
+        each of them over all time steps with the `scan` it is given; a carry may be None.
       stochastic: whether `step` takes a key.
       input_axes: how many axes the input of one example has; 1, or more where it has space too
         (a convolution over pictures [height, width, channels] has 3).
@@ -48,7 +50,26 @@ class Cell(NamedTuple):
     update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
     fast_update: Callable[[Params, Carry, Array, Array], tuple[Carry, Array]] | None = None
     parallel: Callable[..., tuple[Carry, Array]] | None = None
+    over_time: Callable[..., tuple[Carry, Array]] | None = None
     stochastic: bool = False
+    input_axes: int = 1
+
+
+class SequenceMap(NamedTuple):
+    """What runs over time but has no step, since it needs the future; `scan` runs it as a cell.
+
+    Attributes:
+      init: `(key, input_size) -> params`.
+      initial_carry: `(params, batch_shape) -> carry`.
+      over_time: `(scan, params, carry, xs, key) -> (carry, ys)`.
+      output_size: size of the last axis of ys.
+      input_axes: as of a `Cell`.
+    """
+
+    init: Callable[[Array, int], Params]
+    initial_carry: Callable[[Params, tuple[int, ...]], Carry]
+    over_time: Callable[..., tuple[Carry, Array]]
+    output_size: int
     input_axes: int = 1
 
 

@@ -34,3 +34,75 @@ def per_gate(initializer: Initializer, gates: int) -> Initializer:
         return jnp.concatenate([initializer(k, block, dtype) for k in keys], axis=-1)
 
     return init
+
+
+def torch_uniform(hidden_size: int) -> Initializer:
+    """Uniform between -1 / sqrt(hidden) and 1 / sqrt(hidden): what torch draws its cells from.
+
+    >>> kernel = torch_uniform(16)(jax.random.key(0), (5, 64))
+    >>> bool((abs(kernel) <= 0.25).all())
+    True
+
+    Args:
+      hidden_size: size of the hidden state, whatever the shape of the parameter.
+
+    Raises:
+      ValueError: `hidden_size` is not positive.
+    """
+    if hidden_size < 1:
+        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    bound = hidden_size**-0.5
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def identity(scale: float = 1.0) -> Initializer:
+    """The identity times `scale`: a rectified network that starts by remembering everything.
+
+    Q. V. Le, N. Jaitly and G. E. Hinton, "A Simple Way to Initialize Recurrent Networks of
+    Rectified Linear Units", arXiv 1504.00941: scale 1 for long memories, 0.01 for short ones.
+
+    >>> identity(0.5)(jax.random.key(0), (2, 2)).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+
+    Raises:
+      ValueError: the shape is not that of a square matrix.
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        del key
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(f"shape must be that of a square matrix, got {shape}")
+        return scale * jnp.eye(shape[0], dtype=dtype)
+
+    return init
+
+
+def chrono_bias(chrono_max: int) -> Initializer:
+    """Forget biases that spread the memory's time scales between 2 and `chrono_max` steps.
+
+        b_f = log(u),  u uniform in [1, chrono_max - 1];  the input gate starts with b_i = -b_f
+
+    A gate of bias log(T - 1) forgets 1 / T a step. C. Tallec and Y. Ollivier, "Can recurrent
+    neural networks warp time?", arXiv 1804.11188.
+
+    >>> bias = chrono_bias(100)(jax.random.key(0), (8,))
+    >>> bool((bias >= 0).all() and (bias <= jnp.log(99)).all())
+    True
+
+    Args:
+      chrono_max: the longest time over which the task depends on its input, in steps.
+
+    Raises:
+      ValueError: `chrono_max` is less than 2.
+    """
+    if chrono_max < 2:
+        raise ValueError(f"chrono_max must be at least 2, got {chrono_max}")
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jnp.log(jax.random.uniform(key, shape, dtype, 1.0, chrono_max - 1.0))
+
+    return init

@@ -36,6 +36,28 @@ def parse(
     return known, found
 
 
+def workdir(text: str) -> Path:
+    """The folder of a run, as an option's type."""
+    if not text:
+        raise UserError("--workdir: is empty")
+    return Path(text).expanduser()
+
+
+def require_devices() -> None:
+    """Starts JAX.
+
+    Raises:
+      UserError: the platform that was asked for is not there.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        raise UserError(f"JAX finds no device (JAX_PLATFORMS={wanted!r}): {error}") from None
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, so that the second start is quick."""
     import jax

@@ -1,10 +1,15 @@
 """The command `lstm-jax`. Commands are imported when they are called: --help answers at once."""
 
 import argparse
+import errno
 import importlib
+import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 from lstm_jax import __version__
 from lstm_jax.errors import ConfigError, UserError
@@ -30,8 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in _COMMANDS.items():
         commands.add_parser(name, help=text, add_help=False)
     command = parser.parse_args(arguments[:1]).command
-    module = importlib.import_module(f"lstm_jax.cli.{command}")
+    # Until a run takes signals over, Ctrl-C ends the process at once: an exception in the middle
+    # of an import would be lost, or end in a page of text.
+    before = _handle_interrupt(signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character
     try:
+        module = importlib.import_module(f"lstm_jax.cli.{command}")
         return module.main(arguments[1:])
     except UserError as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -45,6 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (as `head` does): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        print(f"lstm-jax {command}: {error}", file=sys.stderr)
+        return 2
+    finally:
+        _handle_interrupt(before)
+
+
+def _handle_interrupt(handler: Any) -> Any:
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGINT, handler)
 
 
 if __name__ == "__main__":

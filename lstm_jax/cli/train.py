@@ -3,10 +3,10 @@
 import argparse
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from lstm_jax.cli.arguments import parse, use_compilation_cache
+from lstm_jax.cli.arguments import parse, require_devices, use_compilation_cache, workdir
+from lstm_jax.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,15 +18,20 @@ def main(arguments: Sequence[str]) -> int:
         "lstm-jax config --config=... lists them.",
     )
     parser.add_argument("--config", help="a config file, PATH.py or PATH.py:MODE")
-    parser.add_argument("--workdir", required=True, type=Path, help="the folder of the run")
+    parser.add_argument("--workdir", required=True, type=workdir, help="the folder of the run")
     options, overrides = parse(parser, arguments, overrides=True)
+    require_devices()
     use_compilation_cache()
 
     from lstm_jax.training import Console, Interrupted, Run, load_config, train
 
-    spec = options.config or str(options.workdir / "config.json")
+    own = options.workdir / "config.json"
+    if options.config is None and not own.exists():
+        raise UserError(f"{options.workdir} holds no run to go on with: give --config")
+    spec = options.config or str(own)
     run = Run.open(options.workdir, load_config(spec, overrides))
     console = Console()
+    finished = run.result() is not None
     try:
         result = train(run, console)
     except Interrupted as stopped:
@@ -34,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         command = shlex.join(["lstm-jax", "train", *arguments])
         console.say(f"saved step {stopped.step}; to go on: {command}")
         return 128 + stopped.signal
-    _draw(run)
+    if not finished:
+        _draw(run)
     _show(run, console, result)
     return 0
 
@@ -58,7 +64,7 @@ def _show(run: Any, console: Any, result: dict[str, Any]) -> None:
         {"this model": ours, **result["baselines"]},
         list(ours),
     )
-    workdir = shlex.quote(str(run.folder))
+    folder = shlex.quote(str(run.folder))
     console.say(
         f"trained for {result['seconds']:.0f} s; in {run.folder}: result.json, metrics.jsonl,"
     )
@@ -67,4 +73,4 @@ def _show(run: Any, console: Any, result: dict[str, Any]) -> None:
         "evaluate": "the figures of any split and checkpoint, --json for programs",
         **task.commands(),
     }.items():
-        console.say(f"  lstm-jax {command} --workdir={workdir}   # {what}")
+        console.say(f"  lstm-jax {command} --workdir={folder}   # {what}")

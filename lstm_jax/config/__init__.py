@@ -23,6 +23,7 @@ from lstm_jax.config.types import (
     PositiveInt,
     Range,
     Rate,
+    Seed,
     part_of,
     parts_of,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "PositiveInt",
     "Range",
     "Rate",
+    "Seed",
     "apply_overrides",
     "build",
     "complete",

@@ -64,6 +64,8 @@ def _value(field: Field, given: Mapping[str, Any], here: str, problems: list[str
             problems.append(f"{here}: a section of fields is needed, got {value!r}")
             return None
         return _complete(field.section, value, f"{here}.", problems)
+    if field.part is None and field.type is tuple and isinstance(value, str):
+        return (value,)
     if field.part is None or field.part.inline:
         return value
     if not field.part.several:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ def load_python(spec: str) -> ml_collections.ConfigDict:
         raise ConfigError(f"--config: cannot read {path!r} ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ConfigError(f"--config: {path!r} is not a Python file in UTF-8") from None
+    folder = str(Path(path).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # parts of one's own stand beside the config
     namespace: dict[str, Any] = {"__name__": "lstm_jax_config", "__file__": path}
     try:
         exec(compile(source, path, "exec"), namespace)

@@ -52,7 +52,7 @@ def apply_overrides(
 
 def _locate(factory: Callable[..., Any], config: Any, path: str, choosing: bool) -> _Target | None:
     """The field of a path; None when it is not there yet and a part may still bring it."""
-    *parents, last = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
+    *parents, last = path.split(".")
     section, here = config, factory
     try:
         for name in parents:
@@ -71,12 +71,18 @@ def _locate(factory: Callable[..., Any], config: Any, path: str, choosing: bool)
 
 
 def _enter(section: Any, factory: Any, name: str, path: str) -> tuple[Any, Any]:
+    match = re.fullmatch(r"(\w+)\[(\d+)\]", name)
+    name, index = match.groups() if match else (name, None)
     known = section_fields(factory, section)
     if name not in known:
         raise ConfigError(f"{path}: there is no section {name!r}; {did_you_mean(name, known)}")
     field, value = known[name], section[name]
     if field.section is not None:
         return value, field.section
+    if field.part is not None and field.part.several and index is not None:
+        if int(index) >= len(value):
+            raise ConfigError(f"{path}: {name} has {len(value)} parts, counted from 0")
+        return value[int(index)], find(field.part.kind, value[int(index)]["name"])
     if field.part is not None and not field.part.inline and not field.part.several:
         return value, find(field.part.kind, value["name"])
     raise ConfigError(f"{path}: {name!r} is a value and has no fields")
@@ -140,7 +146,7 @@ def parse(field: Field, path: str, text: str) -> Any:
             return _WORDS[text.lower()]
         if field.type is tuple:
             value = ast.literal_eval(text) if text.lstrip()[:1] in ("(", "[") else text.split(",")
-            return tuple(value)
+            return tuple(item for item in value if item != "")
         return field.type(text)
     except (KeyError, ValueError, SyntaxError, TypeError):
         raise ConfigError(f"{path}: must be {field.describes}, got {text!r}") from None

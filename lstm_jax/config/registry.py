@@ -9,6 +9,8 @@ a config from a stranger cannot call anything else.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -79,6 +81,9 @@ def find(kind: str, name: str) -> Callable[..., Any]:
 
 def _import(kind: str, name: str) -> None:
     module = name.partition(":")[0]
+    # The command is no script of the current folder, where a user's own module often is.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         importlib.import_module(module)
     except ImportError as error:

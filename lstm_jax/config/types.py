@@ -1,6 +1,7 @@
 """Types of config fields that say more than their Python type: ranges, patterns, parts."""
 
 import dataclasses
+import math
 import re
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ class Range:
         return f"in {left}{self.low}, {self.high}{right}"
 
     def holds(self, value: float) -> bool:
-        """Whether the value lies inside; NaN lies nowhere."""
+        """Whether the value lies inside; NaN and infinities lie nowhere."""
+        if not math.isfinite(value):
+            return False
         above = self.low is None or (value > self.low if self.open_low else value >= self.low)
         below = self.high is None or (value < self.high if self.open_high else value <= self.high)
         return above and below
@@ -67,11 +70,16 @@ def parts_of(kind: str, default: tuple[str, ...] = ()) -> Any:
 
 
 PositiveInt = Annotated[int, Range(1)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
 NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open_low=True)]
 NonNegativeFloat = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Rate = Annotated[float, Range(0, 1, open_high=True)]
 Duration = Annotated[
-    str, Pattern(r"\d+(\.\d+)? (steps?|epochs?)", 'a duration such as "2000 steps" or "8 epochs"')
+    str,
+    Pattern(
+        r"[1-9]\d* steps?|(?=.*[1-9].* )\d+(\.\d+)? epochs?",
+        'a duration such as "2000 steps" or "8 epochs"',
+    ),
 ]

@@ -122,7 +122,7 @@ def text_file(
 
 def _read(field: str, paths: Sequence[str]) -> list[str]:
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in (Path(path).expanduser() for path in paths):
         found = sorted(path.glob("*.txt")) if path.is_dir() else [path]
         if not found:
             raise UserError(f"data.{field}: the folder {path} holds no .txt file")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell
@@ -12,7 +13,7 @@ from lstm_jax.recurrence import scan
 class RNN(nn.Module):
     """Runs a cell over time; its parameters are those of the cell, under the name `cell`.
 
-    >>> import jax, lstm_jax as lj
+    >>> import lstm_jax as lj
     >>> layer = RNN(lj.lstm(hidden_size=8))
     >>> xs = jnp.ones((2, 5, 3))
     >>> variables = layer.init(jax.random.key(0), xs)
@@ -52,7 +53,7 @@ class RNN(nn.Module):
             if options.get(name) is not None
         }
         carry, ys = scan(self.cell, params, carry, _swap(xs), **options)
-        return carry, _swap(ys)
+        return carry, jax.tree.map(_swap, ys)
 
 
 def _swap(array: Array) -> Array:

@@ -54,7 +54,7 @@ def generate(
       vocabulary: its symbols.
       prompt: text to begin with, not repeated in the output; if empty, a line break.
       length: symbols to write.
-      temperature: below 1 bolder, above 1 wilder; 0 always takes the likeliest symbol.
+      temperature: below 1 safer, above 1 wilder; 0 always takes the likeliest symbol.
       top_k: draw from this many likeliest symbols; None for all.
       top_p: draw from the fewest symbols that together have this probability, in (0, 1].
       seed: the same seed writes the same text.

@@ -1,15 +1,16 @@
 """Language modelling: predict every next symbol of a text."""
 
 import dataclasses
+import functools
 import hashlib
 import lzma
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from lstm_jax.cells import Cell
@@ -31,11 +32,9 @@ from lstm_jax.models.ngram import cross_entropy
 from lstm_jax.tasks.generation import generate
 from lstm_jax.tasks.task import Array, Batch, Dataset, Learner, Metric, Sums
 
-_METRICS = (
-    Metric("bits_per_character", "bits per character"),
-    Metric("perplexity", "perplexity per symbol", decimals=2),
-    Metric("accuracy", "accuracy of the next symbol"),
-)
+_BITS = Metric("bits_per_character", "bits per character")
+_PERPLEXITY = Metric("perplexity", "perplexity per symbol", decimals=2)
+_ACCURACY = Metric("accuracy", "accuracy of the next symbol", lower_is_better=False)
 _VOCABULARY = "vocabulary.json"
 _DOCUMENT_BREAK = "\n\n\n"
 _EVALUATION_WINDOW = 512  # symbols a compiled call; the carry goes on, so it changes no figure
@@ -101,7 +100,7 @@ class SampleOptions:
 
     Attributes:
       length: symbols to write; 0 for none.
-      temperature: below 1 bolder, above 1 wilder; 0 always takes the likeliest symbol.
+      temperature: below 1 safer, above 1 wilder; 0 always takes the likeliest symbol.
       prompt: text to begin with.
     """
 
@@ -136,8 +135,9 @@ class language_model:
             vocabulary = Vocabulary.load(path)
         else:
             vocabulary = Vocabulary.of([texts["train"]], self.data.units, self.data.min_count)
-            vocabulary.save(path)
         dataset = self._dataset(texts, vocabulary)
+        if not path.exists():
+            vocabulary.save(path)
         return self._learner(vocabulary), dataset
 
     def restore(self, assets: Path) -> Learner:
@@ -159,6 +159,9 @@ class language_model:
         """The text after the pipeline's steps."""
         for step in self.data.steps:
             text = step(text)
+            if not isinstance(text, str):
+                name = getattr(step, "func", step).__name__
+                raise UserError(f"data.steps: {name} returned {type(text).__name__}, not text")
         return text
 
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
@@ -249,7 +252,13 @@ class language_model:
             )
             return _loss(logits, carry, batch)
 
-        return Learner(init, initial_carry, loss, _summarize, _METRICS)
+        # A word model need not spell the words it does not know, so that bits per character would
+        # flatter it: the fewer words it knows, the more.
+        metrics = (_PERPLEXITY, _ACCURACY)
+        if self.data.units != "words":
+            metrics = (_BITS, *metrics)
+        summarize = functools.partial(_summarize, with_bits=self.data.units != "words")
+        return Learner(init, initial_carry, loss, summarize, metrics)
 
 
 def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
@@ -265,20 +274,19 @@ def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
     return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums
 
 
-def _summarize(sums: Mapping[str, float]) -> dict[str, float]:
+def _summarize(sums: Mapping[str, float], with_bits: bool) -> dict[str, float]:
     nats = sums["nats"] / sums["symbols"]
-    return {
-        "loss": nats,
-        "bits_per_character": sums["nats"] / np.log(2) / max(sums["characters"], 1),
-        "perplexity": float(np.exp(min(nats, 700.0))),
-        "accuracy": sums["right"] / sums["symbols"],
-    }
+    values = {"loss": nats}
+    if with_bits:
+        values["bits_per_character"] = sums["nats"] / math.log(2) / max(sums["characters"], 1)
+    perplexity = math.exp(min(nats, 700.0))
+    return values | {"perplexity": perplexity, "accuracy": sums["right"] / sums["symbols"]}
 
 
 def text_baselines(
     texts: Mapping[str, str], vocabulary: Vocabulary, order: int = 5
 ) -> dict[str, dict[str, float]]:
-    """Bits per character that xz and an n-gram need for the held-out texts.
+    """What xz and an n-gram need for the held-out texts: bits per character, of words perplexity.
 
     `xz -9` compresses each text alone, which says how much it repeats itself; after the training
     text, it may refer to that as the model may.
@@ -288,13 +296,15 @@ def text_baselines(
     for split in SPLITS[1:]:
         text = texts[split]
         held_out = vocabulary.encode(text)
-        seen = _xz_bits(texts["train"] + text) - _xz_bits(texts["train"])
         bits = cross_entropy(train.ids, held_out.ids, len(vocabulary), order)
-        for name, value in {
-            "xz -9": _xz_bits(text) / len(text),
-            "xz -9, after the training text": seen / len(text),
-            f"{order}-gram, Kneser-Ney": bits / held_out.characters[1:].sum(),
-        }.items():
+        values = {f"{order}-gram, Kneser-Ney": bits / held_out.characters[1:].sum()}
+        if vocabulary.units == "words":
+            values = {f"{order}-gram, Kneser-Ney": 2 ** (bits / (len(held_out.ids) - 1))}
+        else:
+            seen = _xz_bits(texts["train"] + text) - _xz_bits(texts["train"])
+            values["xz -9"] = _xz_bits(text) / len(text)
+            values["xz -9, after the training text"] = seen / len(text)
+        for name, value in values.items():
             found.setdefault(name, {})[split] = float(value)
     return found
 

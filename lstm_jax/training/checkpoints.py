@@ -1,9 +1,11 @@
 """Checkpoints of a run: kept, found, and verified when they are read."""
 
+import gc
 import json
 import math
 import shutil
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,6 +159,7 @@ class Checkpoints:
                 ),
             )
         except Exception as error:
+            _drop_unread(error)
             # Orbax raises whatever its storage did, with kilobytes of text for a torn file.
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise UserError(
@@ -215,6 +218,16 @@ class Checkpoints:
             return math.inf if score is None or math.isnan(score) else score
         except (OSError, ValueError, KeyError, TypeError):
             return math.inf  # damaged; `restore` will say so
+
+
+def _drop_unread(error: Exception) -> None:
+    """Ends the reads that a failed one left behind, which would print pages of their own."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _warn(text: str) -> None:

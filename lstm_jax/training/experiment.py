@@ -10,9 +10,9 @@ import optax
 
 from lstm_jax.config import (
     Duration,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Seed,
     apply_overrides,
     build,
     complete,
@@ -69,7 +69,7 @@ class Experiment:
     """
 
     task: Task = part_of("task", "language_model", inline=True)
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     optimizer: Callable[[optax.Schedule], optax.GradientTransformation] = part_of(
         "optimizer", "adamw"
     )

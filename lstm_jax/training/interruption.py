@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a question that the loop asks between two steps."""
 
+import os
 import signal
 from types import FrameType, TracebackType
 
@@ -36,6 +37,8 @@ class Interruption:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        # Not through print: a signal may come in the middle of one.
+        os.write(2, b"\nstopping after this step; once more to stop at once\n")
 
 
 class Interrupted(Exception):

@@ -1,5 +1,6 @@
 """The folder of a run: where everything is, and whether it fits the config."""
 
+import fcntl
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,9 @@ import jax
 import ml_collections
 
 from lstm_jax.config import difference, load_json, to_json, write_atomically
-from lstm_jax.errors import UserError
+from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Learner
-from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.checkpoints import Checkpoints, Restored
 from lstm_jax.training.experiment import Experiment, build_experiment, experiment
 
 
@@ -48,30 +49,44 @@ class Run:
         """
         run = cls(folder, config)
         path = folder / "config.json"
-        if path.exists() and any((folder / "checkpoints").glob("[0-9]*")):
+        if path.exists():
             run._require_same(path)
-        elif path.exists():
-            # A start that failed, for want of its data say, binds nobody.
-            shutil.rmtree(run.assets, ignore_errors=True)
-            path.unlink()
         try:
             run.assets.mkdir(parents=True, exist_ok=True)
             run.figures.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"--workdir: cannot make {folder} ({error.strerror})") from None
+        run._lock()
         if not path.exists():
             write_atomically(path, to_json(config))
         return run
 
     def _require_same(self, path: Path) -> None:
-        stored = experiment(**load_json(path))
+        """Refuses another config, unless the run in the folder never got to train."""
+        try:
+            stored = experiment(**load_json(path))
+        except (ConfigError, TypeError):
+            raise UserError(f"--workdir: {path} is not the config of a run") from None
         changes = difference(json.loads(to_json(stored)), json.loads(to_json(self.config)))
-        if changes:
+        if not changes:
+            return
+        if any((self.folder / name).exists() for name in ("metrics.jsonl", "result.json")):
             listed = "\n  ".join(changes)
             raise UserError(
                 f"{self.folder} holds a run with another config (run -> command):\n  {listed}\n"
                 "Use another --workdir, or the run's own config."
             )
+        # A start that failed, for want of its data say, binds nobody.
+        shutil.rmtree(self.assets, ignore_errors=True)
+        path.unlink()
+
+    def _lock(self) -> None:
+        """Keeps other processes from training here; the system takes the lock off at the end."""
+        self._lock_file = (self.folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.folder}: another process is training this run") from None
 
     @property
     def assets(self) -> Path:
@@ -88,8 +103,8 @@ class Run:
         options = self.experiment.checkpoints
         return Checkpoints(self.folder / "checkpoints", options.keep_latest, options.keep_best)
 
-    def restore_params(self, learner: Learner, which: str) -> tuple[int, Any]:
-        """The step and the parameters of a checkpoint: "best", "latest" or the number of a step.
+    def restore_params(self, learner: Learner, which: str) -> Restored:
+        """The parameters of a checkpoint: "best", "latest" or the number of a step.
 
         Raises:
           UserError: there is no such checkpoint, or it is damaged.
@@ -107,7 +122,7 @@ class Run:
         checkpoints.close()
         if restored is None:
             raise UserError(f"{self.folder} holds no checkpoint yet")
-        return restored.step, restored.trees["params"]
+        return restored
 
     def result(self) -> dict[str, Any] | None:
         """What the finished run reported; None before it is finished."""

@@ -7,6 +7,8 @@ import pytest
 
 import lstm_jax as lj
 
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
 
 def test_step_follows_the_equations():
     hidden, inputs = 3, 2
@@ -73,6 +75,49 @@ def test_each_gate_starts_orthogonal():
         np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-5)
 
 
-def test_a_size_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
-        lj.lstm(0)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_fast_update_equals_update_in_value_and_gradient(shape):
+    cell = lj.lstm(5)
+    keys = jax.random.split(jax.random.key(0), 6)
+    memory, d_cell, d_hidden, d_y = (jax.random.normal(k, (*shape, 5)) for k in keys[:4])
+    z, r = (2 * jax.random.normal(k, (*shape, 20)) for k in keys[4:])
+
+    def pulled(update):
+        value, pull = jax.vjp(
+            lambda c, z, r: update({}, lj.LSTMCarry(c, jnp.zeros_like(c)), z, r), memory, z, r
+        )
+        return value, pull((lj.LSTMCarry(d_cell, d_hidden), d_y))
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6),
+        pulled(cell.fast_update),
+        pulled(cell.update),
+    )
+
+
+def test_fast_update_keeps_the_dtype_of_half_precision():
+    cell = lj.lstm(4)
+    params = jax.tree.map(lambda a: a.astype(jnp.bfloat16), cell.init(jax.random.key(0), 3))
+    carry = cell.initial_carry(params, (2,))
+    z = cell.project(params, jnp.ones((2, 3), jnp.bfloat16))
+
+    def loss(carry, z):
+        new, y = cell.fast_update(params, carry, z, cell.recur(params, carry))
+        return (y + new.cell).sum()
+
+    grads = jax.grad(loss, (0, 1))(carry, z)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(grads))
+
+
+def test_fast_update_is_declared_for_the_plain_cell_alone():
+    assert lj.lstm(3, forget_bias=0.0, learn_initial_carry=True).fast_update is not None
+    for options in (
+        {"peepholes": True},
+        {"coupled_gates": True},
+        {"layer_norm": True},
+        {"cell_clip": 3.0},
+        {"activation": "relu"},
+        {"gate_activation": "hard_sigmoid"},
+        {"projection_size": 2},
+    ):
+        assert lj.lstm(3, **options).fast_update is None

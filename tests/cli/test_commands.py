@@ -111,7 +111,7 @@ def test_generate_needs_no_data(smoke_run, capsys, tmp_path):
     code, out, err = run(capsys, "generate", workdir, "--length=20", "--prompt=neverÄ")
     assert code == 0
     assert out.startswith("neverÄ")
-    assert "1 symbols of the prompt are unknown" in err
+    assert "1 symbol(s) of the prompt are unknown" in err
 
 
 def test_config_prints_every_field(capsys):
@@ -144,6 +144,56 @@ def test_bad_input_is_one_sentence_and_code_2(capsys, tmp_path, arguments, messa
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def test_what_is_no_run_of_ours_is_left_alone(capsys, tmp_path):
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/picture.jpg").write_text("mine too")
+    code, _, err = run(capsys, "train", SMOKE, f"--workdir={tmp_path}")
+    assert code == 2
+    assert "is not the config of a run" in err
+    assert (tmp_path / "config.json").read_text() == '{"mine": 1}'
+    assert (tmp_path / "assets/picture.jpg").exists()
+    assert "is empty" in run(capsys, "train", SMOKE, "--workdir=")[2]
+
+
+def test_a_second_process_on_the_workdir_is_refused(capsys, tmp_path):
+    import fcntl
+
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = run(capsys, "train", SMOKE, f"--workdir={tmp_path}")
+    assert code == 2
+    assert "another process is training this run" in err
+
+
+def test_evaluate_says_that_the_data_changed(capsys, tmp_path):
+    book = tmp_path / "book.txt"
+    book.write_text("call me ishmael. " * 100)
+    workdir = f"--workdir={tmp_path / 'run'}"
+    own = ["--config.data.source=text_file", f"--config.data.path={book}"]
+    own.append("--config.train.duration=2 steps")
+    assert run(capsys, "train", SMOKE, workdir, *own)[0] == 0
+    book.write_text("call me maybe. " * 100)
+    code, out, err = run(capsys, "evaluate", workdir)
+    assert code == 0
+    assert "bits per character" in out
+    assert "not those that the run was trained on" in err
+
+
+def test_a_platform_that_is_not_there_is_a_sentence(tmp_path):
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-m", "lstm_jax.cli.main", "train", SMOKE, f"--workdir={tmp_path}"],
+        env={**os.environ, "JAX_PLATFORMS": "rocm"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "JAX finds no device (JAX_PLATFORMS='rocm')" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_start_that_failed_does_not_bind_the_workdir(capsys, tmp_path):

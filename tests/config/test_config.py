@@ -83,7 +83,8 @@ def test_complete_fills_in_every_default():
     assert config.size == 3
     assert config.limit is None
     assert config.inner.to_dict() == {"rate": 0.5, "mode": "a"}
-    assert config.cell.to_dict() == {"name": "lstm", "forget_bias": 1.0}
+    assert config.cell.name == "lstm"
+    assert config.cell.forget_bias == 1.0
     assert config.source == "python_docs"
 
 
@@ -97,9 +98,14 @@ def test_complete_names_every_field_that_does_not_exist():
 def test_build_makes_parts_functions_of_what_the_program_gives():
     built = build(Outer, override("cell.forget_bias=2.5", "inner.rate=0.25"))
     assert built.cell.func is lstm
-    assert built.cell.keywords == {"forget_bias": 2.5}
+    assert built.cell.keywords["forget_bias"] == 2.5
     assert built.inner == Inner(rate=0.25)
     assert callable(built.source)
+
+
+def test_numbers_must_be_finite():
+    for value in ("nan", "inf"):
+        assert problems(build, Outer, override(f"inner.rate={value}"))
 
 
 def test_build_tells_every_problem_at_once():
@@ -154,6 +160,8 @@ def test_parts_in_sequence():
         ("cel.forget_bias=3", "there is no section 'cel'; did you mean cell?"),
         ("cell.forgetbias=3", "cell.forgetbias: there is no such field in cell; did you mean"),
         ("size=many", "size: must be int >= 1, got 'many'"),
+        ("size=inf", "size: must be int >= 1, got 'inf'"),
+        ("steps[0].form=NFC", "steps has 0 parts"),
         ("size.x=3", "'size' is a value and has no fields"),
         ("inner=3", "inner: is a section; set one of rate, mode"),
         ("cell=gruu", "cell: no cell is called 'gruu'"),
@@ -163,6 +171,25 @@ def test_parts_in_sequence():
 )
 def test_overrides_that_do_not_fit_are_told(text, message):
     assert any(message in problem for problem in problems(override, text))
+
+
+def test_fields_of_one_of_several_parts():
+    config = complete(Outer, {"steps": ("lowercase", "normalize_unicode")})
+    assert apply_overrides(Outer, config, ["steps[1].form=NFD"]).steps[1].form == "NFD"
+
+
+def test_one_text_serves_where_several_may_stand():
+    assert complete(Outer, {"source": "text_file", "path": "a.txt"}).path == ("a.txt",)
+
+
+def test_durations_are_whole_steps_or_parts_of_epochs():
+    from lstm_jax.training import build_experiment, experiment
+
+    for text in ("0 steps", "1.5 steps", "0.0 epochs", "-3 epochs", "soon"):
+        with pytest.raises(ConfigError, match=r"train\.duration"):
+            build_experiment(experiment(train={"duration": text}))
+    for text in ("1 step", "20 steps", "0.5 epochs", "10 epochs"):
+        build_experiment(experiment(train={"duration": text}))
 
 
 def test_difference_names_every_changed_field():

@@ -56,7 +56,7 @@ def test_training_hands_the_carry_on_and_starts_anew_with_the_epoch(path, tmp_pa
 
 
 def test_bits_count_characters_whatever_the_units(path, tmp_path):
-    for units in ("characters", "bytes", "words"):
+    for units in ("characters", "bytes"):
         assets = tmp_path / units
         assets.mkdir()
         task = make(path, units=units)
@@ -70,6 +70,31 @@ def test_bits_count_characters_whatever_the_units(path, tmp_path):
         characters = round(len(TEXT) * 0.1)
         expected = values["loss"] * symbols / math.log(2) / characters
         assert values["bits_per_character"] == pytest.approx(expected, rel=0.03)
+
+
+def test_words_report_perplexity_and_no_bits(path, tmp_path):
+    task = make(path, units="words")
+    learner, dataset = task.prepare(tmp_path)
+    values = make_evaluate(learner)(
+        learner.init(jax.random.key(0)), dataset.splits["test"], dataset.evaluation_batch_size
+    )
+    assert learner.metrics[0].name == "perplexity"
+    assert "bits_per_character" not in values
+    assert values["perplexity"] == pytest.approx(len(task.vocabulary(tmp_path)), rel=0.2)
+    baselines = task.baselines(tmp_path)
+    assert set(baselines) == {"5-gram, Kneser-Ney"}
+    assert 1 < baselines["5-gram, Kneser-Ney"]["test"] < 2  # a text that repeats itself
+
+
+def test_a_step_that_returns_no_text_is_named(path):
+    task = make(path)
+
+    def broken(text):
+        del text
+
+    object.__setattr__(task.data, "steps", [broken])
+    with pytest.raises(UserError, match="broken returned NoneType, not text"):
+        task.clean("a")
 
 
 def test_the_vocabulary_is_that_of_the_training_text_and_kept(path, tmp_path):

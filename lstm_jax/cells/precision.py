@@ -1,0 +1,52 @@
+"""A cell that computes in a smaller type than it remembers in."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells.cell import Array, Carry, Cell, Params
+
+
+def mixed_precision(cell: Cell, dtype: Any = jnp.bfloat16) -> Cell:
+    """Products in `dtype`, parameters and carry in float32.
+
+    Of a cell that declares project, recur and update, the first two, which hold the products, are
+    computed in `dtype`, and the update in float32; of another, the whole step, while its carry is
+    kept in float32 from step to step.
+
+    >>> import lstm_jax as lj
+    >>> cell = mixed_precision(lj.lstm(8))
+    >>> params = cell.init(jax.random.key(0), input_size=3)
+    >>> carry, ys = lj.scan(cell, params, None, jnp.ones((5, 2, 3)))
+    >>> str(ys.dtype), str(carry.cell.dtype)
+    ('float32', 'float32')
+
+    Args:
+      cell: the cell.
+      dtype: the type to compute in.
+    """
+
+    def low(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+
+    def high(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+
+    def step(params: Params, carry: Carry, x: Array, *key: Any) -> tuple[Carry, Array]:
+        return high(cell.step(low(params), low(carry), low(x), *key))
+
+    if cell.project is None or cell.recur is None or cell.update is None:
+        return cell._replace(step=step, parallel=None, over_time=None)
+    old_project, old_recur, update = cell.project, cell.recur, cell.update
+
+    def project(params: Params, x: Array) -> Array:
+        return high(old_project(low(params), low(x)))
+
+    def recur(params: Params, carry: Carry) -> Array:
+        return high(old_recur(low(params), low(carry)))
+
+    def gated_step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        return update(params, carry, project(params, x), recur(params, carry))
+
+    return cell._replace(step=gated_step, project=project, recur=recur, parallel=None)
