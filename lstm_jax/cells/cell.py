@@ -28,7 +28,7 @@ class Cell(NamedTuple):
         A stochastic cell takes a key as fourth argument, None for the deterministic step.
       output_size: size of the last axis of y.
       project: `(params, x) -> z`, the part that needs no carry: one product for all time steps.
-      recur: `(params, carry) -> r`, a linear map of the hidden state.
+      recur: `(params, carry) -> r`, a linear map of the hidden state, of the shape of z.
       update: `(params, carry, z, r) -> (carry, y)`, element by element.
       fast_update: `update` with a derivative of its own (`jax.custom_vjp`), equal to it in value
         and gradient, where that saves memory or time.

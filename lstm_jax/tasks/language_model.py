@@ -87,10 +87,14 @@ class ModelOptions:
     tie_embedding: bool = False
 
     def __post_init__(self) -> None:
-        if self.tie_embedding and self.embedding_size != self.hidden_size:
+        try:
+            output_size = self.cell(self.hidden_size).output_size
+        except ValueError as error:
+            raise ConfigError(f"cell: {error}") from None
+        if self.tie_embedding and self.embedding_size != output_size:
             raise ConfigError(
-                "tie_embedding: needs embedding_size equal to hidden_size, got "
-                f"{self.embedding_size} and {self.hidden_size}"
+                "tie_embedding: needs embedding_size equal to the size of the layers' output, got "
+                f"{self.embedding_size} and {output_size}"
             )
 
 

@@ -10,15 +10,24 @@ OPTIONS = {
     "gru": [{"reset_after": False}],
     "rnn": [{"activation": "relu"}],
     "conv_lstm": [{"dimensions": 1}, {"dimensions": 3}],
+    "lstm": [
+        {"peepholes": True, "cell_clip": 1.0},
+        {"coupled_gates": True, "learn_initial_carry": True},
+        {"projection_size": 3},
+        {"layer_norm": True},
+    ],
+    "sru": [{"peepholes": True}],
 }
 SPACES = {1: (5,), 2: (4, 3), 3: (3, 2, 2)}
 HIDDEN = 4
+QUICK = ("lstm", "min_lstm")  # one of each kind; the others compile for minutes together
 
 
 def cases():
     for name in names("cell"):
         for options in [{}, *OPTIONS.get(name, [])]:
-            yield pytest.param(name, options, id=f"{name} {options or ''}".strip())
+            marks = () if name in QUICK and not options else (pytest.mark.slow,)
+            yield pytest.param(name, options, id=f"{name} {options or ''}".strip(), marks=marks)
 
 
 @pytest.mark.parametrize(("name", "options"), list(cases()))
