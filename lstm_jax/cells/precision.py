@@ -28,10 +28,10 @@ def mixed_precision(cell: Cell, dtype: Any = jnp.bfloat16) -> Cell:
     """
 
     def low(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+        return jax.tree.map(lambda leaf: _float_as(leaf, dtype), tree)
 
     def high(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+        return jax.tree.map(lambda leaf: _float_as(leaf, jnp.float32), tree)
 
     def step(params: Params, carry: Carry, x: Array, *key: Any) -> tuple[Carry, Array]:
         return high(cell.step(low(params), low(carry), low(x), *key))
@@ -50,3 +50,8 @@ def mixed_precision(cell: Cell, dtype: Any = jnp.bfloat16) -> Cell:
         return update(params, carry, project(params, x), recur(params, carry))
 
     return cell._replace(step=gated_step, project=project, recur=recur, parallel=None)
+
+
+def _float_as(leaf: Array, dtype: Any) -> Array:
+    """Floats in another type; seeds and flags in a carry are left alone."""
+    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

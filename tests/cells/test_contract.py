@@ -16,6 +16,7 @@ OPTIONS = {
         {"projection_size": 3},
         {"layer_norm": True},
     ],
+    "lstm_variant": [{"variant": "full_gate_recurrence"}, {"variant": "no_input_gate"}],
     "sru": [{"peepholes": True}],
 }
 SPACES = {1: (5,), 2: (4, 3), 3: (3, 2, 2)}
