@@ -8,9 +8,10 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lstm_jax.config import Fraction, register
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import ConfigError, UserError, did_you_mean
 
 SPLITS = ("train", "validation", "test")
 Documents = Mapping[str, Sequence[str]]  # texts of each split
@@ -147,3 +148,62 @@ def _read_one(where: str, file: Path) -> str:
     if not text.strip():
         raise UserError(f"{where}: {file} is empty")
     return text
+
+
+@register("source")
+def tfds_text(
+    *,
+    dataset: str,
+    data_dir: str | None = None,
+    field: str = "text",
+    train: str = "train[:90%]",
+    validation: str = "train[90%:]",
+    test: str = "test",
+) -> Source:
+    """A text field of any TensorFlow dataset, read through `tfds.data_source`: no TensorFlow.
+
+    Args:
+      dataset: name in the catalogue, with a config and version if need be: "imdb_reviews".
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      field: the feature that holds the text.
+      train: split of the training text, in TFDS's own words for splits.
+      validation: split of the validation text.
+      test: split of the test text.
+
+    Raises:
+      UserError: when it is called: the dataset, a split or the field does not exist, or the
+        dataset cannot be prepared here.
+    """
+    splits = {"train": train, "validation": validation, "test": test}
+
+    def read() -> Documents:
+        try:
+            import tensorflow_datasets as tfds
+        except ImportError as error:
+            raise UserError(
+                f"data.source: tensorflow-datasets cannot be imported ({error})"
+            ) from None
+        return {
+            name: _read_split(tfds, dataset, split, data_dir, field)
+            for name, split in splits.items()
+        }
+
+    return read
+
+
+def _read_split(
+    tfds: Any, dataset: str, split: str, data_dir: str | None, field: str
+) -> Sequence[str]:
+    try:
+        data = tfds.data_source(dataset, split=split, data_dir=data_dir)
+    except Exception as error:
+        # For an unknown name the message goes on with the whole catalogue.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"data.dataset: TFDS cannot read {split} of {dataset} ({reason})") from None
+    if field not in data.dataset_info.features:
+        allowed = list(data.dataset_info.features)
+        raise UserError(
+            f"data.field: {dataset} has no feature {field!r}; {did_you_mean(field, allowed)}"
+        )
+    texts = (record[field] for record in data)
+    return [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]

@@ -1,10 +1,12 @@
 """Text sources: splits that do not leak, files that are not what they should be."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
-from lstm_jax.data.sources import SPLITS, python_docs, text_file
+from lstm_jax.data.sources import SPLITS, python_docs, text_file, tfds_text
 from lstm_jax.errors import ConfigError, UserError
 
 
@@ -78,3 +80,41 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, message):
 def test_shares_must_leave_something_to_train_on():
     with pytest.raises(ConfigError, match=r"together must be below 1, got 1\.1"):
         text_file(path=("a.txt",), validation_share=0.6, test_share=0.5)
+
+
+# Datasets prepared by TFDS, for those who have some: a folder with imdb_reviews in it.
+TFDS = Path(os.environ.get("LSTM_JAX_TFDS", Path(__file__).parents[3] / "shared" / "tfds"))
+needs_imdb = pytest.mark.skipif(
+    not (TFDS / "imdb_reviews").is_dir(), reason=f"imdb_reviews is not prepared in {TFDS}"
+)
+
+
+@needs_imdb
+def test_a_tfds_dataset_is_read_without_tensorflow():
+    read = tfds_text(
+        dataset="imdb_reviews",
+        data_dir=str(TFDS),
+        train="train[:20]",
+        validation="train[20:30]",
+        test="test[:10]",
+    )
+    documents = read()
+    assert [len(documents[split]) for split in SPLITS] == [20, 10, 10]
+    assert all(isinstance(text, str) and len(text) > 20 for text in documents["test"])
+    assert documents["train"][0] != documents["validation"][0]
+
+
+@needs_imdb
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "imdb_review"}, "TFDS cannot read"),
+        ({"train": "training"}, "TFDS cannot read training of imdb_reviews"),
+        ({"field": "texts"}, "has no feature 'texts'; did you mean text"),
+    ],
+)
+def test_what_tfds_does_not_have_is_told_in_a_line(options, message):
+    options = {"dataset": "imdb_reviews", "data_dir": str(TFDS), "train": "train[:5]", **options}
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        tfds_text(**options)()
+    assert len(str(error.value)) < 400
