@@ -55,55 +55,6 @@ if TYPE_CHECKING:
     from lstm_jax.config import register
     from lstm_jax.recurrence import explain, scan
 
-_CELLS = (
-    "FullGateCarry",
-    "lstm_variant",
-    "VariationalCarry",
-    "recurrent_dropout",
-    "redraw_masks",
-    "variational_dropout",
-    "zoneout",
-    "activation_penalty",
-    "temporal_activation_penalty",
-    "weight_drop",
-    "BidirectionalCarry",
-    "Cell",
-    "GRUCarry",
-    "JANETCarry",
-    "LSTMCarry",
-    "MLSTMCarry",
-    "MinRNNCarry",
-    "QRNNCarry",
-    "RNNCarry",
-    "SLSTMCarry",
-    "SRUCarry",
-    "SequenceMap",
-    "bidirectional",
-    "conv_lstm",
-    "gated_cell",
-    "gru",
-    "ind_rnn",
-    "janet",
-    "lstm",
-    "mgu",
-    "min_gru",
-    "min_lstm",
-    "mixed_precision",
-    "mlstm",
-    "mogrifier_lstm",
-    "multiplicative_lstm",
-    "qrnn",
-    "rnn",
-    "slstm",
-    "sru",
-    "stack",
-)
-_HOMES = {
-    **dict.fromkeys(_CELLS, "lstm_jax.cells"),
-    "explain": "lstm_jax.recurrence",
-    "register": "lstm_jax.config",
-    "scan": "lstm_jax.recurrence",
-}
 _MODULES = ("cells", "flax", "interop", "testing")
 
 __all__ = [
@@ -152,6 +103,13 @@ __all__ = [
     "weight_drop",
     "zoneout",
 ]
+
+# Where each name comes from; most are cells.
+_HOMES = dict.fromkeys(__all__, "lstm_jax.cells") | {
+    "explain": "lstm_jax.recurrence",
+    "register": "lstm_jax.config",
+    "scan": "lstm_jax.recurrence",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _handle_interrupt(handler: Any) -> Any:
-    if threading.current_thread() is not threading.main_thread():
-        return None
+    if handler is None or threading.current_thread() is not threading.main_thread():
+        return None  # None: what stood there before was not set from Python
     return signal.signal(signal.SIGINT, handler)
 
 

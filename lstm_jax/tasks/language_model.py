@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import lzma
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,9 +27,9 @@ from lstm_jax.data.streams import StreamWindows
 from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.language_model import LanguageModel, run
-from lstm_jax.models.ngram import cross_entropy
 from lstm_jax.tasks.generation import generate
 from lstm_jax.tasks.task import Array, Batch, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.text_baselines import text_baselines
 
 _BITS = Metric("bits_per_character", "bits per character")
 _PERPLEXITY = Metric("perplexity", "perplexity per symbol", decimals=2)
@@ -38,7 +37,6 @@ _ACCURACY = Metric("accuracy", "accuracy of the next symbol", lower_is_better=Fa
 _VOCABULARY = "vocabulary.json"
 _DOCUMENT_BREAK = "\n\n\n"
 _EVALUATION_WINDOW = 512  # symbols a compiled call; the carry goes on, so it changes no figure
-_BASELINE_LIMIT = 20_000_000  # characters; xz and counting would hold up longer texts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,9 +169,7 @@ class language_model:
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
         """Bits per character of xz and of a 5-gram; empty when switched off or much too long."""
         texts = self._texts()
-        if not self.data.baselines or sum(map(len, texts.values())) > _BASELINE_LIMIT:
-            return {}
-        return text_baselines(texts, self.vocabulary(assets))
+        return {} if not self.data.baselines else text_baselines(texts, self.vocabulary(assets))
 
     def show(self, assets: Path, params: Any, seed: int) -> str:
         """A text by the model."""
@@ -285,36 +281,6 @@ def _summarize(sums: Mapping[str, float], with_bits: bool) -> dict[str, float]:
         values["bits_per_character"] = sums["nats"] / math.log(2) / max(sums["characters"], 1)
     perplexity = math.exp(min(nats, 700.0))
     return values | {"perplexity": perplexity, "accuracy": sums["right"] / sums["symbols"]}
-
-
-def text_baselines(
-    texts: Mapping[str, str], vocabulary: Vocabulary, order: int = 5
-) -> dict[str, dict[str, float]]:
-    """What xz and an n-gram need for the held-out texts: bits per character, of words perplexity.
-
-    `xz -9` compresses each text alone, which says how much it repeats itself; after the training
-    text, it may refer to that as the model may.
-    """
-    found: dict[str, dict[str, float]] = {}
-    train = vocabulary.encode(texts["train"])
-    for split in SPLITS[1:]:
-        text = texts[split]
-        held_out = vocabulary.encode(text)
-        bits = cross_entropy(train.ids, held_out.ids, len(vocabulary), order)
-        values = {f"{order}-gram, Kneser-Ney": bits / held_out.characters[1:].sum()}
-        if vocabulary.units == "words":
-            values = {f"{order}-gram, Kneser-Ney": 2 ** (bits / (len(held_out.ids) - 1))}
-        else:
-            seen = _xz_bits(texts["train"] + text) - _xz_bits(texts["train"])
-            values["xz -9"] = _xz_bits(text) / len(text)
-            values["xz -9, after the training text"] = seen / len(text)
-        for name, value in values.items():
-            found.setdefault(name, {})[split] = float(value)
-    return found
-
-
-def _xz_bits(text: str) -> int:
-    return 8 * len(lzma.compress(text.encode("utf-8", "surrogateescape"), preset=9))
 
 
 def _fingerprint(encoded: Mapping[str, Encoded], batch_size: int, window: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
-from lstm_jax.tasks.language_model import text_baselines
+from lstm_jax.tasks.text_baselines import text_baselines
 from lstm_jax.training import build_experiment, experiment
 from lstm_jax.training.evaluation import make_evaluate
 
