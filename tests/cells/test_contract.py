@@ -9,14 +9,14 @@ from lstm_jax.testing import check_cell
 OPTIONS = {
     "gru": [{"reset_after": False}],
     "rnn": [{"activation": "relu"}],
-    "conv_lstm": [{"dimensions": 1}, {"dimensions": 3}],
+    "conv_lstm": [{"dimensions": 1}],
     "lstm": [
         {"peepholes": True, "cell_clip": 1.0},
         {"coupled_gates": True, "learn_initial_carry": True},
         {"projection_size": 3},
         {"layer_norm": True},
     ],
-    "lstm_variant": [{"variant": "full_gate_recurrence"}, {"variant": "no_input_gate"}],
+    "lstm_variant": [{"variant": "full_gate_recurrence"}],
     "sru": [{"peepholes": True}],
 }
 SPACES = {1: (5,), 2: (4, 3), 3: (3, 2, 2)}
