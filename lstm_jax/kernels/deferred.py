@@ -2,7 +2,7 @@
 
 For a cell that declares project, recur and update (see `lstm_jax.cells.Cell`):
 
-    forward     z = project(params, xs)                        all steps at once
+    forward     z = project(params, xs)                        all steps at once, if derived
                 carry, y = update(params, carry, z[t], recur(params, carry))
     backward    a scan of the carry's cotangent alone, which yields dz[t] and dr[t]
                 d recur / d params from all dr at once          one product over time and batch
@@ -37,15 +37,13 @@ def run(
     carries: bool = False,
 ) -> tuple[Carry, Any]:
     """Equals `lstm_jax.kernels.reference.run`, in value and gradient, for a gated cell."""
-    assert cell.project is not None
-    z = cell.project(params, steps.xs)
     loop = _Loop(cell, reverse, unroll, carries)
-    return run_batched(loop, params, (carry, start), (z, steps.mask, steps.resets))
+    return run_batched(loop, params, (carry, start), (steps.xs, steps.mask, steps.resets))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Loop:
-    """A loop `(params, (carry, start), (z, mask, resets)) -> (carry, outputs)`."""
+    """A loop `(params, (carry, start), (xs, mask, resets)) -> (carry, outputs)`."""
 
     cell: Cell
     reverse: bool
@@ -64,15 +62,14 @@ class _Loop:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _loop(loop: _Loop, params: Params, carries: Any, inputs: Any) -> Any:
+    # Without a derivative the projection stays in the loop: on a CPU it was measured faster there
+    # (experiments/benchmarks), since its result need not go through memory.
     cell, (carry, start) = loop.cell, carries
-    assert cell.recur is not None
-    assert cell.update is not None
-    recur, update = cell.recur, cell.update
 
     def step(carry: Carry, at: Any) -> tuple[Carry, Any]:
-        z, mask, resets = at
+        x, mask, resets = at
         before = carry if resets is None else choose(resets, start, carry)
-        new, y = update(params, before, z, recur(params, before))
+        new, y = cell.step(params, before, x)
         new = choose(mask, new, before)
         return new, loop.outputs(zeros_where_not(mask, y), new)
 
@@ -81,7 +78,8 @@ def _loop(loop: _Loop, params: Params, carries: Any, inputs: Any) -> Any:
 
 def _forward(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[Any, Any]:
     """The loop, which also keeps what the derivatives of update and recur need."""
-    cell, (carry, start) = loop.cell, carries
+    cell, (carry, start), (xs, *rest) = loop.cell, carries, inputs
+    assert cell.project is not None
     assert cell.recur is not None
     recur, update = cell.recur, cell.fast_update or cell.update
     in_update, in_recur = _dependence(cell, params, start)
@@ -100,13 +98,15 @@ def _forward(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[An
         read, _ = split(jax.tree.leaves(before), in_recur)
         return new, (loop.outputs(zeros_where_not(mask, y), new), read, pull)
 
-    carry, (outputs, read, pulls) = loop.scan(step, carry, inputs)
-    return (carry, outputs), (params, start, inputs[1:], read, pulls)
+    z = cell.project(params, xs)
+    carry, (outputs, read, pulls) = loop.scan(step, carry, (z, *rest))
+    return (carry, outputs), (params, start, inputs, read, pulls)
 
 
 def _backward(loop: _Loop, kept: Any, cotangents: Any) -> tuple[Any, Any, Any]:
     """A scan of cotangents against the direction of the loop, then the weights' gradients."""
-    params, start, (mask, resets), read, pulls = kept
+    params, start, (xs, mask, resets), read, pulls = kept
+    assert loop.cell.project is not None
     d_carry, d_outputs = cotangents
     into_carry = _recur_transposed(loop.cell, params, start)
 
@@ -132,7 +132,8 @@ def _backward(loop: _Loop, kept: Any, cotangents: Any) -> tuple[Any, Any, Any]:
         step, state, (d_outputs, mask, resets, pulls), backwards=True
     )
     d_params = _params_gradient(loop.cell, params, start, read, d_gates[-1], d_own)
-    return d_params, (d_carry, d_start), (d_gates[0], None, None)
+    d_projected, d_xs = jax.vjp(loop.cell.project, params, xs)[1](d_gates[0])
+    return _add(d_params, d_projected), (d_carry, d_start), (d_xs, None, None)
 
 
 _loop.defvjp(_forward, _backward)
