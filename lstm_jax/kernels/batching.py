@@ -28,21 +28,26 @@ def run_batched(function: Run, params: Any, carries: Any, inputs: Any) -> Any:
     groups = (params, carries, inputs)
     leaves, structure = jax.tree.flatten(groups)
     sizes = tuple(len(jax.tree.leaves(group)) for group in groups)
-    outputs = jax.tree.structure(jax.eval_shape(function, *groups))
-    return outputs.unflatten(_bind(leaves, function, structure, sizes))
+    return _bind(leaves, function, structure, sizes)
 
 
-def _bind(leaves: Any, function: Run, structure: Any, sizes: Any) -> list[Any]:
-    call = functools.partial(_call, function=function, structure=structure)
-    # Found here, not from shapes: types also say over which mesh axes a value varies.
-    types = tuple(jax.make_jaxpr(call)(*leaves).out_avals)
-    return _primitive.bind(
-        *leaves, function=function, structure=structure, sizes=sizes, types=types
+def _bind(leaves: Any, function: Run, structure: Any, sizes: Any) -> Any:
+    """The outputs of the function, `(carry, outputs)`, as results of the primitive."""
+    call = functools.partial(_run, function, structure)
+    # Types are taken from the trace: they also say over which mesh axes a value varies.
+    jaxpr, shapes = jax.make_jaxpr(call, return_shape=True)(*leaves)
+    flat = _primitive.bind(
+        *leaves, function=function, structure=structure, sizes=sizes, types=tuple(jaxpr.out_avals)
     )
+    return jax.tree.unflatten(jax.tree.structure(shapes), flat)
+
+
+def _run(function: Run, structure: Any, *leaves: Any) -> Any:
+    return function(*structure.unflatten(leaves))
 
 
 def _call(*leaves: Any, function: Run, structure: Any, **_: Any) -> list[Any]:
-    return jax.tree.leaves(function(*structure.unflatten(leaves)))
+    return jax.tree.leaves(_run(function, structure, *leaves))
 
 
 def _batch(leaves: Any, axes: Any, *, function: Run, structure: Any, sizes: Any, types: Any) -> Any:
@@ -58,16 +63,14 @@ def _batch(leaves: Any, axes: Any, *, function: Run, structure: Any, sizes: Any,
         leaf if i < sizes[0] else _with_axis(leaf, axis, place, size)
         for i, (leaf, axis, place) in enumerate(zip(leaves, axes, places, strict=True))
     ]
-    flat = _bind(moved, function, structure, sizes)
-    carry, outputs = jax.eval_shape(function, *structure.unflatten(moved))
-    return flat, [0] * len(jax.tree.leaves(carry)) + [1] * len(jax.tree.leaves(outputs))
+    carry, outputs = map(jax.tree.leaves, _bind(moved, function, structure, sizes))
+    return [*carry, *outputs], [0] * len(carry) + [1] * len(outputs)
 
 
 def _batch_params(leaves: Any, axes: Any, function: Run, structure: Any) -> Any:
     """Several models at once: each its own parameters, so nothing is shared."""
-    in_axes = [None if axis is None else axis for axis in axes]
-    call = jax.vmap(lambda *x: jax.tree.leaves(function(*structure.unflatten(x))), in_axes)
-    flat = call(*leaves)
+    call = functools.partial(_call, function=function, structure=structure)
+    flat = jax.vmap(call, tuple(axes))(*leaves)
     return flat, [0] * len(flat)
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.kernels import reference
 from lstm_jax.kernels.batching import run_batched
 from lstm_jax.kernels.dependence import merge, reads, split
 from lstm_jax.kernels.steps import Steps, choose, zeros_where_not
@@ -64,16 +65,17 @@ class _Loop:
 def _loop(loop: _Loop, params: Params, carries: Any, inputs: Any) -> Any:
     # Without a derivative the projection stays in the loop: on a CPU it was measured faster there
     # (experiments/benchmarks), since its result need not go through memory.
-    cell, (carry, start) = loop.cell, carries
-
-    def step(carry: Carry, at: Any) -> tuple[Carry, Any]:
-        x, mask, resets = at
-        before = carry if resets is None else choose(resets, start, carry)
-        new, y = cell.step(params, before, x)
-        new = choose(mask, new, before)
-        return new, loop.outputs(zeros_where_not(mask, y), new)
-
-    return loop.scan(step, carry, inputs)
+    carry, start = carries
+    return reference.run(
+        loop.cell,
+        params,
+        carry,
+        start,
+        Steps(*inputs),
+        reverse=loop.reverse,
+        unroll=loop.unroll,
+        carries=loop.carries,
+    )
 
 
 def _forward(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[Any, Any]:
@@ -107,8 +109,10 @@ def _backward(loop: _Loop, kept: Any, cotangents: Any) -> tuple[Any, Any, Any]:
     """A scan of cotangents against the direction of the loop, then the weights' gradients."""
     params, start, (xs, mask, resets), read, pulls = kept
     assert loop.cell.project is not None
+    assert loop.cell.recur is not None
     d_carry, d_outputs = cotangents
-    into_carry = _recur_transposed(loop.cell, params, start)
+    in_update, in_recur = _dependence(loop.cell, params, start)
+    into_carry = _recur_transposed(loop.cell, params, start, in_recur)
 
     def step(state: Any, at: Any) -> tuple[Any, Any]:
         d_carry, d_start, d_own = state
@@ -125,13 +129,15 @@ def _backward(loop: _Loop, kept: Any, cotangents: Any) -> tuple[Any, Any, Any]:
         d_gates = (d_z,) if d_r is d_z else (d_z, d_r)
         return (d_before, d_start, _add(d_own, own)), d_gates
 
-    in_update, _ = _dependence(loop.cell, params, start)
     own, _ = split(jax.tree.leaves(params), in_update)
     state = (d_carry, *jax.tree.map(jnp.zeros_like, (start, own)))
     (d_carry, d_start, d_own), d_gates = loop.scan(
         step, state, (d_outputs, mask, resets, pulls), backwards=True
     )
-    d_params = _params_gradient(loop.cell, params, start, read, d_gates[-1], d_own)
+    hidden = _all_carries(start, read, in_recur, len(xs))
+    recur = loop.cell.recur
+    (d_params,) = jax.vjp(lambda params: recur(params, hidden), params)[1](d_gates[-1])
+    d_params = _add_to_own(d_params, d_own, in_update)
     d_projected, d_xs = jax.vjp(loop.cell.project, params, xs)[1](d_gates[0])
     return _add(d_params, d_projected), (d_carry, d_start), (d_xs, None, None)
 
@@ -149,9 +155,8 @@ def _dependence(cell: Cell, params: Params, carry: Carry) -> tuple[list[bool], l
     return in_update, in_recur
 
 
-def _recur_transposed(cell: Cell, params: Params, like: Carry) -> Any:
+def _recur_transposed(cell: Cell, params: Params, like: Carry, in_recur: list[bool]) -> Any:
     """The map from the cotangent of `recur` to that of the carry."""
-    _, in_recur = _dependence(cell, params, like)
     leaves, structure = jax.tree.flatten(like)
     read, others = split(leaves, in_recur)
 
@@ -170,21 +175,16 @@ def _recur_transposed(cell: Cell, params: Params, like: Carry) -> Any:
     return into_carry
 
 
-def _params_gradient(
-    cell: Cell, params: Params, like: Carry, read: Any, d_r: Array, d_own: Any
-) -> Params:
-    """The recurrent part of the gradient, over all time at once, and the update's own part."""
-    in_update, in_recur = _dependence(cell, params, like)
+def _all_carries(like: Carry, read: Any, in_recur: list[bool], length: int) -> Carry:
+    """The carries of all steps, with zeros in place of what `recur` does not read."""
     leaves, structure = jax.tree.flatten(like)
     _, others = split(leaves, in_recur)
-    unread = [jnp.zeros((len(d_r), *leaf.shape), leaf.dtype) for leaf in others]
-    hidden = structure.unflatten(merge(read, unread, in_recur))
+    unread = [jnp.zeros((length, *leaf.shape), leaf.dtype) for leaf in others]
+    return structure.unflatten(merge(read, unread, in_recur))
 
-    def recur(params: Params) -> Array:
-        assert cell.recur is not None
-        return cell.recur(params, hidden)
 
-    (gradient,) = jax.vjp(recur, params)[1](d_r)
+def _add_to_own(gradient: Params, d_own: Any, in_update: list[bool]) -> Params:
+    """The gradient with that of the update's own parameters added."""
     leaves, structure = jax.tree.flatten(gradient)
     own, others = split(leaves, in_update)
     return structure.unflatten(merge(_add(own, d_own), others, in_update))
