@@ -6,7 +6,7 @@ from typing import Any
 
 import ml_collections
 
-from lstm_jax.config.check import field_problems, unknown_problems
+from lstm_jax.config.check import field_problems, is_section, unknown_problems
 from lstm_jax.config.registry import find
 from lstm_jax.config.schema import Field, fields, needs_program, section_fields
 from lstm_jax.errors import ConfigError
@@ -89,14 +89,14 @@ def _build_field(field: Field, values: Any, path: str, problems: list[str]) -> A
 
 
 def _build_section(section: Callable[..., Any], value: Any, here: str, problems: list[str]) -> Any:
-    if not _is_section(value):
+    if not is_section(value):
         problems.append(f"{here}: a section of fields is needed, got {value!r}")
         return None
     return _build(section, value, f"{here}.", problems)
 
 
 def _build_part(kind: str, value: Any, here: str, problems: list[str]) -> Any:
-    if not _is_section(value) or "name" not in value:
+    if not is_section(value) or "name" not in value:
         problems.append(f"{here}: a {kind} needs a name, got {value!r}")
         return None
     factory = _find(kind, value["name"], f"{here}.name", problems)
@@ -109,7 +109,3 @@ def _find(kind: str, name: Any, here: str, problems: list[str]) -> Callable[...,
     except ConfigError as error:
         problems += [f"{here}: {problem}" for problem in error.problems]
         return None
-
-
-def _is_section(value: Any) -> bool:
-    return isinstance(value, Mapping | ml_collections.ConfigDict)

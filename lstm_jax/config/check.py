@@ -1,7 +1,9 @@
 """What is wrong with a value of a field, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import ml_collections
 
 from lstm_jax.config.schema import REQUIRED, Field
 from lstm_jax.errors import did_you_mean
@@ -29,6 +31,11 @@ def unknown_problems(path: str, known: Iterable[str], given: Iterable[str]) -> l
         for name in given
         if name not in known
     ]
+
+
+def is_section(value: Any) -> bool:
+    """Whether a value holds fields."""
+    return isinstance(value, Mapping | ml_collections.ConfigDict)
 
 
 def _is_of_type(field: Field, value: Any) -> bool:

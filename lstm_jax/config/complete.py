@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from lstm_jax.config.check import unknown_problems
+from lstm_jax.config.check import is_section, unknown_problems
 from lstm_jax.config.registry import find
 from lstm_jax.config.schema import REQUIRED, Field, fields, section_fields
 from lstm_jax.errors import ConfigError
@@ -60,7 +60,7 @@ def _value(field: Field, given: Mapping[str, Any], here: str, problems: list[str
     value = given.get(field.name, field.default)
     if field.section is not None:
         value = {} if field.name not in given else value
-        if not _is_section(value):
+        if not is_section(value):
             problems.append(f"{here}: a section of fields is needed, got {value!r}")
             return None
         return _complete(field.section, value, f"{here}.", problems)
@@ -78,7 +78,7 @@ def _value(field: Field, given: Mapping[str, Any], here: str, problems: list[str
 
 def _part(kind: str, value: Any, here: str, problems: list[str]) -> Any:
     value = {"name": value} if isinstance(value, str) else value
-    if not _is_section(value) or "name" not in value:
+    if not is_section(value) or "name" not in value:
         problems.append(f"{here}: a {kind} needs a name, got {value!r}")
         return None
     rest = {key: value[key] for key in value if key != "name"}
@@ -89,7 +89,3 @@ def _part(kind: str, value: Any, here: str, problems: list[str]) -> Any:
         return None
     config = _complete(factory, rest, f"{here}.", problems)
     return ml_collections.ConfigDict({"name": value["name"], **config})
-
-
-def _is_section(value: Any) -> bool:
-    return isinstance(value, Mapping | ml_collections.ConfigDict)

@@ -3,17 +3,15 @@
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell
-from lstm_jax.recurrence import scan
+from lstm_jax.flax.layout import run_layer
 
 
 class RNN(nn.Module):
     """Runs a cell over time; its parameters are those of the cell, under the name `cell`.
 
-    >>> import lstm_jax as lj
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
     >>> layer = RNN(lj.lstm(hidden_size=8))
     >>> xs = jnp.ones((2, 5, 3))
     >>> variables = layer.init(jax.random.key(0), xs)
@@ -45,16 +43,4 @@ class RNN(nn.Module):
           **options: those of `lstm_jax.scan`; `mask` and `resets` have the layout of `xs`.
         """
         params = self.param("cell", self.cell.init, xs.shape[-1])
-        if self.time_major:
-            return scan(self.cell, params, carry, xs, **options)
-        options |= {
-            name: _swap(options[name])
-            for name in ("mask", "resets")
-            if options.get(name) is not None
-        }
-        carry, ys = scan(self.cell, params, carry, _swap(xs), **options)
-        return carry, jax.tree.map(_swap, ys)
-
-
-def _swap(array: Array) -> Array:
-    return jnp.swapaxes(array, 0, 1)
+        return run_layer(self.cell, params, carry, xs, self.time_major, options)

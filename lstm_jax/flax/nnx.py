@@ -3,17 +3,16 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from lstm_jax.cells import Array, Carry, Cell, Params
-from lstm_jax.recurrence import scan
+from lstm_jax.flax.layout import run_layer
 
 
 class RNN(nnx.Module):
     """Runs a cell over time; its parameters are those of the cell, each an `nnx.Param`.
 
-    >>> import lstm_jax as lj
+    >>> import jax.numpy as jnp, lstm_jax as lj
     >>> layer = RNN(lj.lstm(hidden_size=8), 3, rngs=nnx.Rngs(0))
     >>> carry, ys = layer(jnp.ones((2, 5, 3)))
     >>> ys.shape, layer.params["kernel"].shape
@@ -52,21 +51,9 @@ class RNN(nnx.Module):
           carry: the carry to begin with; None means the initial one.
           **options: those of `lstm_jax.scan`; `mask` and `resets` have the layout of `xs`.
         """
-        if self.time_major:
-            return scan(self.cell, self._arrays(), carry, xs, **options)
-        options |= {
-            name: _swap(options[name])
-            for name in ("mask", "resets")
-            if options.get(name) is not None
-        }
-        carry, ys = scan(self.cell, self._arrays(), carry, _swap(xs), **options)
-        return carry, jax.tree.map(_swap, ys)  # with return_carries a pair
+        return run_layer(self.cell, self._arrays(), carry, xs, self.time_major, options)
 
     def _arrays(self) -> Params:
         return jax.tree.map(
             lambda param: param[...], self.params, is_leaf=lambda x: isinstance(x, nnx.Param)
         )
-
-
-def _swap(array: Array) -> Array:
-    return jnp.swapaxes(array, 0, 1)
