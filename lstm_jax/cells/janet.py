@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
-from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.initializers import chrono_bias, glorot_uniform, orthogonal, per_gate
 from lstm_jax.config import Range, register
 
 GATE_ORDER = "fg"  # forget, candidate
@@ -64,10 +64,7 @@ def janet(
         kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
         forget_bias = jnp.ones(hidden_size)
         if longest_dependency is not None:
-            steps = jax.random.uniform(
-                bias_key, (hidden_size,), minval=1.0, maxval=longest_dependency - 1.0
-            )
-            forget_bias = jnp.log(steps)
+            forget_bias = chrono_bias(longest_dependency)(bias_key, (hidden_size,))
         return {
             "kernel": per_gate(glorot_uniform, 2)(kernel_key, (input_size, 2 * hidden_size)),
             "recurrent_kernel": per_gate(orthogonal, 2)(
