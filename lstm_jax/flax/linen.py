@@ -4,7 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from lstm_jax.cells import Array, Carry, Cell
+from lstm_jax.cells import Array, Carry, Cell, SequenceMap
 from lstm_jax.flax.layout import run_layer
 
 
@@ -20,11 +20,11 @@ class RNN(nn.Module):
     (2, 5, 8)
 
     Attributes:
-      cell: the cell.
+      cell: the cell, or a sequence map such as `lstm_jax.bidirectional` makes.
       time_major: inputs and outputs are [time, batch, ...] instead of [batch, time, ...].
     """
 
-    cell: Cell
+    cell: Cell | SequenceMap
     time_major: bool = False
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
@@ -38,7 +38,8 @@ class RNN(nn.Module):
         """Returns the last carry and the outputs.
 
         Args:
-          xs: inputs [batch, time, input], or [time, batch, input] if `time_major`.
+          xs: inputs [batch, time, input], or [time, batch, input] if `time_major`; any number of
+            batch axes, also none.
           carry: the carry to begin with; None means the initial one.
           **options: those of `lstm_jax.scan`; `mask` and `resets` have the layout of `xs`.
         """

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.cells import Array, Carry, Cell, Params, SequenceMap
 from lstm_jax.flax.layout import run_layer
 
 
@@ -19,16 +19,18 @@ class RNN(nnx.Module):
     ((2, 5, 8), (3, 32))
 
     Attributes:
-      cell: the cell.
+      cell: the cell, or a sequence map such as `lstm_jax.bidirectional` makes.
       time_major: inputs and outputs are [time, batch, ...] instead of [batch, time, ...].
       params: the parameters, named as the cell names them.
     """
 
-    def __init__(self, cell: Cell, input_size: int, *, time_major: bool = False, rngs: nnx.Rngs):
+    def __init__(
+        self, cell: Cell | SequenceMap, input_size: int, *, time_major: bool = False, rngs: nnx.Rngs
+    ):
         """Draws the parameters.
 
         Args:
-          cell: the cell.
+          cell: the cell, or a sequence map.
           input_size: size of the last axis of the inputs.
           time_major: inputs and outputs are [time, batch, ...] instead of [batch, time, ...].
           rngs: where the key of the parameters comes from.
@@ -47,7 +49,8 @@ class RNN(nnx.Module):
         """Returns the last carry and the outputs.
 
         Args:
-          xs: inputs [batch, time, input], or [time, batch, input] if `time_major`.
+          xs: inputs [batch, time, input], or [time, batch, input] if `time_major`; any number of
+            batch axes, also none.
           carry: the carry to begin with; None means the initial one.
           **options: those of `lstm_jax.scan`; `mask` and `resets` have the layout of `xs`.
         """

@@ -6,16 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Params
-from lstm_jax.interop.weights import (
-    Kind,
-    RecurrentWeights,
-    layers_of,
-    map_layers,
-    reorder,
-    require_only,
-    require_plain,
-    to_jax,
-)
+from lstm_jax.interop.arrays import reorder, to_jax
+from lstm_jax.interop.checks import require_only, require_plain
+from lstm_jax.interop.layers import Kind, layers_of, map_layers
+from lstm_jax.interop.weights import RecurrentWeights
 
 # What Flax calls the gates, in our order; their names end linen's i? (input) and h? (hidden).
 GATE_NAMES: dict[Kind, tuple[str, ...]] = {

@@ -1,33 +1,24 @@
-"""LSTM, GRU and RNN nodes of ONNX, in and out; onnx need not be installed."""
+"""Weights of LSTM, GRU and RNN nodes of ONNX, in and out."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cells import Array, Carry, Cell, Params
-from lstm_jax.interop.onnx_cells import activations_of, gru_cell, lstm_cell, rnn_cell
+from lstm_jax.cells import Params
+from lstm_jax.interop.layers import Kind, hidden_size_of
 from lstm_jax.interop.onnx_node import (
+    INPUTS,
     KINDS,
-    Options,
+    WEIGHTS,
     arrays_of,
     is_coupled,
     options_of,
     read_params,
     write_params,
 )
-from lstm_jax.interop.weights import (
-    RecurrentWeights,
-    cell_of,
-    hidden_size_of,
-    require_only,
-    require_shape,
-    to_jax,
-)
-from lstm_jax.recurrence import scan
-
-INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+from lstm_jax.interop.weights import RecurrentWeights
 
 
 class OnnxNode(NamedTuple):
@@ -44,41 +35,101 @@ class OnnxNode(NamedTuple):
     weights: dict[str, np.ndarray]
 
 
-def from_onnx(
-    op_type: str, attributes: Mapping[str, Any], weights: Mapping[str, Any]
-) -> RecurrentWeights:
-    """One layer of our weights from a node's arrays; run a `reverse` one with `reverse=True`.
+def from_onnx(*nodes: Any) -> RecurrentWeights:
+    """Our weights from the arrays of nodes, the first nearest to the input, a layer each.
 
     ONNX adds up two biases; our LSTM, RNN and GRU without `linear_before_reset` have their sum.
+    `direction="reverse"` and `layout=1` say how to run, not what the weights are: nodes of that
+    direction are run by `lstm_jax.scan` with `reverse=True`.
 
     >>> arrays = {"W": np.ones((1, 8, 3), "f"), "R": np.ones((1, 8, 2), "f")}
-    >>> from_onnx("LSTM", {"hidden_size": 2}, arrays).layers[0][0]["kernel"].shape
+    >>> from_onnx(("LSTM", {"hidden_size": 2}, arrays)).layers[0][0]["kernel"].shape
     (3, 8)
 
     Args:
-      op_type: "LSTM", "GRU" or "RNN".
-      attributes: those of the node, by name.
-      weights: the arrays W and R, and if the node has them B and P.
+      *nodes: each an `OnnxNode`, as `read_onnx` or `to_onnx` gives it, or a tuple of the same:
+        op_type; attributes by name; the arrays W and R, and if the node has them B and P.
 
     Raises:
-      ValueError: an attribute or shape does not fit, or the node clips or has activations that
-        our cells do not have (`import_node` runs those too).
+      ValueError: an attribute or shape does not fit, the nodes differ in kind, or one clips or
+        has activations that our cells do not have (`import_node` runs those too).
     """
-    options = options_of(op_type, attributes, weights)
+    if not nodes:
+        raise ValueError("from_onnx needs at least one node")
+    read = [_read(number, OnnxNode(*node)) for number, node in enumerate(nodes)]
+    for name, *values in zip(("kind", "activation", "direction"), *read, strict=False):
+        different = sorted(set(values))
+        if len(different) > 1 and (name != "direction" or "reverse" in different):
+            raise ValueError(f"nodes must agree in {name}, got {', '.join(different)}")
+    kind, activation = read[0][:2]
+    return RecurrentWeights.of(kind, [params for *_, params in read], activation)
+
+
+def read_onnx(model: Any) -> dict[str, OnnxNode]:
+    """The recurrent nodes of an ONNX model by their names, in the order in which they compute.
+
+    `from_onnx(*read_onnx("model.onnx").values())` has the weights of all, if one node feeds the
+    next; initial states are not among them. Needs the package onnx.
+
+    Args:
+      model: a path, or what `onnx.load` gives. A node without a name is called by its type and
+        place, as "LSTM_0".
+
+    Raises:
+      ValueError: the model has no such node, or computes an array of one instead of storing it.
+    """
+    onnx = _import_onnx()
+    graph = (onnx.load(model) if isinstance(model, (str, os.PathLike)) else model).graph
+    stored = {one.name: one for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    nodes = {}
+    for place, node in enumerate(one for one in graph.node if one.op_type in KINDS):
+        name = node.name or f"{node.op_type}_{place}"
+        weights = {}
+        for array, source in zip(INPUTS, node.input, strict=False):
+            if array in WEIGHTS and source:
+                if source not in stored:
+                    raise ValueError(f"{name}: {array} is computed by the model, not stored in it")
+                weights[array] = onnx.numpy_helper.to_array(stored[source])
+        attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+        nodes[name] = OnnxNode(node.op_type, attributes, weights)
+    if not nodes:
+        raise ValueError(f"the model has no node {', '.join(KINDS)}")
+    return nodes
+
+
+def _import_onnx() -> Any:
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError as error:
+        raise ImportError("reading a model needs the package onnx: pip install onnx") from error
+    return onnx
+
+
+def _read(number: int, node: OnnxNode) -> tuple[Kind, str, str, tuple[Params, ...]]:
+    """The kind, activation, direction and params of one node that computes what our cells do."""
+    try:
+        options = options_of(*node)
+        arrays = arrays_of(options, node.weights)
+    except ValueError as error:
+        raise ValueError(f"node {number}: {error}") from error
     if not options.is_ours:
         raise ValueError(
-            f"no cell of ours has activations {options.activations} and clip {options.clip}; "
-            "import_node runs them"
+            f"node {number}: no cell of ours has activations {options.activations} and "
+            f"clip {options.clip}; import_node runs them"
         )
-    arrays = arrays_of(options, weights)
     params = tuple(
         read_params(options, arrays, d, options.input_forget) for d in range(options.directions)
     )
     activation = options.activations[0].lower() if options.kind == "rnn" else "tanh"
-    return RecurrentWeights.of(options.kind, [params], activation)
+    return options.kind, activation, options.direction, params
 
 
-def to_onnx(weights: RecurrentWeights) -> list[OnnxNode]:
+def to_onnx(weights: RecurrentWeights, *, reverse: bool = False) -> list[OnnxNode]:
     """A node a layer. The biases stand whole in the first half of B (a GRU's in both).
 
     Between two layers Y [time, direction, batch, hidden] is to be transposed to [time, batch,
@@ -90,16 +141,24 @@ def to_onnx(weights: RecurrentWeights) -> list[OnnxNode]:
     >>> node.op_type, node.weights["W"].shape
     ('LSTM', (1, 8, 3))
 
+    Args:
+      weights: what to write.
+      reverse: whether layers of one direction read from the last step to the first.
+
     Raises:
       ValueError: ONNX has no place for a parameter; it is named.
     """
     op_type = {kind: name for name, kind in KINDS.items()}[weights.kind]
     nodes = []
-    for directions in weights.layers:
+    for layer, directions in enumerate(weights.layers):
         first = directions[0]
+        if len(directions) == 2 and reverse:
+            raise ValueError(f"reverse: layer {layer} reads in both directions already")
+        _require_alike(layer, directions)
+        one_way = "reverse" if reverse else "forward"
         attributes: dict[str, Any] = {
             "hidden_size": hidden_size_of(first),
-            "direction": "bidirectional" if len(directions) == 2 else "forward",
+            "direction": "bidirectional" if len(directions) == 2 else one_way,
         }
         if weights.kind == "gru":
             attributes["linear_before_reset"] = int(first["bias"].ndim == 2)
@@ -113,133 +172,8 @@ def to_onnx(weights: RecurrentWeights) -> list[OnnxNode]:
     return nodes
 
 
-def import_node(
-    op_type: str, attributes: Mapping[str, Any], weights: Mapping[str, Any]
-) -> Callable[..., tuple[Array, ...]]:
-    """A function that computes what the node computes, by our cells and `scan`.
-
-    It takes X, and if wanted `sequence_lens`, `initial_h` and `initial_c`, in the layout of the
-    node, and returns Y, Y_h and, of an LSTM, Y_c. What is behind the end of a sequence is zero.
-
-    >>> arrays = {"W": np.ones((1, 8, 3), "f"), "R": np.ones((1, 8, 2), "f")}
-    >>> run = import_node("LSTM", {"hidden_size": 2}, arrays)
-    >>> [output.shape for output in run(np.ones((5, 4, 3), "f"))]
-    [(5, 1, 4, 2), (1, 4, 2), (1, 4, 2)]
-
-    Args:
-      op_type: "LSTM", "GRU" or "RNN".
-      attributes: those of the node, by name.
-      weights: the arrays W and R, and if the node has them B and P.
-
-    Raises:
-      ValueError: an attribute is unknown or a shape does not fit; it is named.
-    """
-    options = options_of(op_type, attributes, weights)
-    arrays = arrays_of(options, weights)
-    coupled = options.input_forget and options.is_ours
-    params = [read_params(options, arrays, d, coupled) for d in range(options.directions)]
-    cells = list(zip(_cells(options, params), params, strict=True))
-
-    def run(
-        x: Any, sequence_lens: Any = None, initial_h: Any = None, initial_c: Any = None
-    ) -> tuple[Array, ...]:
-        x_tbd = _turn(options, to_jax("X", x))
-        if x_tbd.ndim != 3:
-            raise ValueError(f"X must have three axes, got shape {x_tbd.shape}")
-        require_shape("X", x_tbd, (*x_tbd.shape[:2], arrays["W"].shape[-1]))
-        batch = x_tbd.shape[1]
-        states = _states(options, batch, initial_h, initial_c)
-        lengths = None if sequence_lens is None else jnp.asarray(sequence_lens)
-        ys, carries = [], []
-        for direction, (cell, params) in enumerate(cells):
-            start = _start(cell, params, batch, direction, states)
-            reverse = options.direction == "reverse" or direction == 1
-            carry, y = scan(cell, params, start, x_tbd, lengths=lengths, reverse=reverse)
-            ys.append(y)
-            carries.append(carry)
-        y_tnbh = jnp.stack(ys, axis=1)  # n: direction
-        y = jnp.transpose(y_tnbh, (2, 0, 1, 3)) if options.batch_first else y_tnbh
-        last = [jnp.stack([carry.hidden for carry in carries])]
-        if options.kind == "lstm":
-            last.append(jnp.stack([carry.cell for carry in carries]))
-        return y, *(_turn(options, one) for one in last)
-
-    return run
-
-
-def run_node(
-    op_type: str, attributes: Mapping[str, Any], inputs: Mapping[str, Any] | Sequence[Any]
-) -> tuple[Array, ...]:
-    """Y, Y_h and, of an LSTM, Y_c, of one node.
-
-    >>> inputs = [np.ones((5, 4, 3), "f"), np.ones((1, 2, 3), "f"), np.ones((1, 2, 2), "f")]
-    >>> [output.shape for output in run_node("RNN", {"hidden_size": 2}, inputs)]
-    [(5, 1, 4, 2), (1, 4, 2)]
-
-    Args:
-      op_type: "LSTM", "GRU" or "RNN".
-      attributes: those of the node, by name.
-      inputs: arrays by name, or in ONNX's order (X W R B sequence_lens initial_h initial_c P),
-        None for what is left out.
-
-    Raises:
-      ValueError: an attribute or input is unknown, or a shape does not fit; it is named.
-    """
-    if not isinstance(inputs, Mapping):
-        inputs = dict(zip(INPUTS, inputs, strict=False))
-    given = {name: values for name, values in inputs.items() if values is not None}
-    require_only(given, {"X", "W", "R"}, f"a node {op_type}", *INPUTS[3:])
-    weights = {name: given[name] for name in "WRBP" if name in given}
-    rest = {name: given[name] for name in INPUTS[4:7] if name in given}
-    return import_node(op_type, attributes, weights)(given["X"], **rest)
-
-
-def _cells(options: Options, params: Sequence[Params]) -> list[Cell]:
-    """The cells of the directions: ours, or ours with the node's activations and clipping."""
-    if options.is_ours:
-        name = options.activations[0].lower() if options.kind == "rnn" else "tanh"
-        return [cell_of(options.kind, one, name) for one in params]
-    functions = activations_of(options.activations, options.alphas, options.betas)
-    count = len(functions) // options.directions
-    size, clip, cells = options.hidden_size, options.clip, []
-    for direction, one in enumerate(params):
-        own = functions[direction * count : (direction + 1) * count]
-        if options.kind == "lstm":
-            peepholes = "peephole_kernel" in one
-            cell = lstm_cell(
-                size, own, clip=clip, input_forget=options.input_forget, peepholes=peepholes
-            )
-        elif options.kind == "gru":
-            before = options.linear_before_reset
-            cell = gru_cell(size, own, clip=clip, linear_before_reset=before)
-        else:
-            cell = rnn_cell(size, own, clip=clip)
-        cells.append(cell)
-    return cells
-
-
-def _states(options: Options, batch: int, initial_h: Any, initial_c: Any) -> dict[str, Array]:
-    """The initial states that are given, [direction, batch, hidden], by the name in our carry."""
-    if initial_c is not None and options.kind != "lstm":
-        raise ValueError("initial_c belongs to an LSTM alone")
-    states = {}
-    for name, field, values in (
-        ("initial_h", "hidden", initial_h),
-        ("initial_c", "cell", initial_c),
-    ):
-        if values is not None:
-            states[field] = _turn(options, to_jax(name, values))
-            require_shape(name, states[field], (options.directions, batch, options.hidden_size))
-    return states
-
-
-def _start(
-    cell: Cell, params: Params, batch: int, direction: int, states: Mapping[str, Array]
-) -> Carry:
-    zeros = cell.initial_carry(params, (batch,))
-    return zeros._replace(**{field: values[direction] for field, values in states.items()})
-
-
-def _turn(options: Options, array: Array) -> Array:
-    """Exchanges the first two axes if the node has the batch first."""
-    return jnp.swapaxes(array, 0, 1) if options.batch_first else array
+def _require_alike(layer: int, directions: Sequence[Params]) -> None:
+    """Raises ValueError if two directions cannot stand in one node."""
+    shapes = [{name: np.shape(one) for name, one in params.items()} for params in directions]
+    if shapes[0] != shapes[-1]:
+        raise ValueError(f"layer {layer}: a node of ONNX needs directions alike, got {shapes}")

@@ -8,17 +8,12 @@ import numpy as np
 
 from lstm_jax.cells import Array, Params
 from lstm_jax.errors import did_you_mean
-from lstm_jax.interop.weights import (
-    GATES,
-    Kind,
-    hidden_size_of,
-    reorder,
-    require_only,
-    require_shape,
-    to_jax,
-    to_numpy,
-)
+from lstm_jax.interop.arrays import reorder, to_jax, to_numpy
+from lstm_jax.interop.checks import GATES, require_only, require_shape
+from lstm_jax.interop.layers import Kind, hidden_size_of
 
+INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+WEIGHTS = ("W", "R", "B", "P")
 KINDS: dict[str, Kind] = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 DEFAULT_ACTIVATIONS: dict[Kind, tuple[str, ...]] = {

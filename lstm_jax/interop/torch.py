@@ -9,16 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array, Params
-from lstm_jax.interop.weights import (
-    GATES,
-    Kind,
-    RecurrentWeights,
-    reorder,
-    require_plain,
-    require_shape,
-    to_jax,
-    to_numpy,
-)
+from lstm_jax.interop.arrays import reorder, to_jax, to_numpy
+from lstm_jax.interop.checks import GATES, require_axes, require_plain, require_shape
+from lstm_jax.interop.layers import Kind
+from lstm_jax.interop.weights import RecurrentWeights
 
 NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(\d+)(_reverse)?")
 SWAP_GATES = (1, 0, 2)  # torch's GRU has r z n, ours z r h: the same exchange there and back
@@ -39,7 +33,7 @@ def from_torch(source: Any, *, prefix: str = "", activation: str = "tanh") -> Re
       source: a module; or its state, names to arrays (of torch, numpy or jax); or the path of a
         .safetensors file that holds them, read with the package safetensors.
       prefix: what stands before the names, as "encoder.rnn."; all else is then left alone.
-      activation: of an RNN whose module is not given, "tanh" or "relu": its weights do not tell.
+      activation: of an RNN given without its module, "tanh" or "relu": its weights do not tell.
 
     Raises:
       ValueError: a weight is missing, unknown or of a shape that does not fit; it is named.
@@ -47,16 +41,15 @@ def from_torch(source: Any, *, prefix: str = "", activation: str = "tanh") -> Re
     if isinstance(source, (str, os.PathLike)):
         source = _read_safetensors(source)
     elif not isinstance(source, Mapping):
-        activation = getattr(source, "nonlinearity", activation)
+        inner = source.get_submodule(prefix.rstrip(".")) if prefix else source
+        activation = getattr(inner, "nonlinearity", activation)
         source = source.state_dict()
-    state = {
-        name.removeprefix(prefix): _to_jax(name, values)
-        for name, values in source.items()
-        if name.startswith(prefix)
-    }
+    names = [name for name in source if name.startswith(prefix)]
+    _require_known(source, names, prefix)
+    state = {name: _to_jax(name, source[name]) for name in names}
     layout = _layout(state, prefix)
     layers = []
-    input_size = _get(state, "weight_ih_l0").shape[-1]
+    input_size = state[f"{prefix}weight_ih_l0"].shape[-1]
     for layer in range(layout.layers):
         suffixes = (f"_l{layer}", f"_l{layer}_reverse")[: layout.directions]
         layers.append(tuple(_read(layout, state, suffix, input_size) for suffix in suffixes))
@@ -84,8 +77,9 @@ def to_torch(
       bias: whether the module has biases; without, those of `weights` must be zero.
 
     Raises:
-      ValueError: torch's modules cannot hold a parameter; it is named.
+      ValueError: torch's modules cannot hold a parameter, or layers of unlike sizes; it is named.
     """
+    _require_alike(weights)
     state: dict[str, np.ndarray] = {}
     for layer, directions in enumerate(weights.layers):
         for suffix, params in zip(("", "_reverse"), directions, strict=False):
@@ -114,7 +108,22 @@ def _to_jax(name: str, values: Any) -> Array:
     return to_jax(name, tensor.numpy())
 
 
+def _require_known(source: Mapping[str, Any], names: list[str], prefix: str) -> None:
+    """Raises ValueError if a name is none of a recurrent module, with the prefixes there are."""
+    unknown = [name for name in names if NAME.fullmatch(name.removeprefix(prefix)) is None]
+    if names and not unknown:
+        return
+    what = f"no name begins with {prefix!r}" if prefix else "the state is empty"
+    if unknown:
+        what = f"{unknown[0]!r} is no weight of a torch LSTM, GRU or RNN"
+    ends = [(name, re.search(NAME.pattern + "$", name)) for name in source]
+    prefixes = sorted({name[: end.start()] for name, end in ends if end} - {prefix})
+    there = f"; there are {', '.join(map(repr, prefixes))}" if prefixes else ""
+    raise ValueError(f"{what}; `prefix` chooses one module of a larger state{there}")
+
+
 class _Layout(NamedTuple):
+    prefix: str
     kind: Kind
     hidden_size: int
     output_size: int
@@ -125,20 +134,16 @@ class _Layout(NamedTuple):
 
 def _layout(state: Mapping[str, Array], prefix: str) -> _Layout:
     """What the names and the first layer tell of the module."""
-    matches = {name: NAME.fullmatch(name) for name in state}
-    unknown = [name for name, match in matches.items() if match is None]
-    if unknown or not state:
-        what = f"{unknown[0]!r} is no weight" if unknown else f"no name begins with {prefix!r}, as"
-        raise ValueError(
-            f"{what} of a torch LSTM, GRU or RNN; `prefix` chooses one module of a larger state"
-        )
-    found = [match for match in matches.values() if match]
+    found = [match for name in state if (match := NAME.fullmatch(name.removeprefix(prefix)))]
     weights = tuple(sorted({match[1] for match in found} | {"weight_ih", "weight_hh"}))
-    recurrent = _get(state, "weight_hh_l0")
-    hidden_size = (_get(state, "weight_hr_l0") if "weight_hr" in weights else recurrent).shape[-1]
+    projected = "weight_hr" in weights
+    rows = _matrix(state, f"{prefix}weight_ih_l0").shape[0]
+    recurrent = _matrix(state, f"{prefix}weight_hh_l0")
+    last = _matrix(state, f"{prefix}weight_hr_l0") if projected else recurrent
     return _Layout(
-        kind=_kind(_get(state, "weight_ih_l0").shape[0], hidden_size, "weight_hr" in weights),
-        hidden_size=hidden_size,
+        prefix=prefix,
+        kind=_kind(f"{prefix}weight_ih_l0", rows, last.shape[-1], projected),
+        hidden_size=last.shape[-1],
         output_size=recurrent.shape[-1],
         layers=1 + max(int(match[2]) for match in found),
         directions=2 if any(match[3] for match in found) else 1,
@@ -146,13 +151,13 @@ def _layout(state: Mapping[str, Array], prefix: str) -> _Layout:
     )
 
 
-def _kind(rows: int, hidden_size: int, projected: bool) -> Kind:
+def _kind(name: str, rows: int, hidden_size: int, projected: bool) -> Kind:
     for kind, gates in GATES.items():
         if rows == gates * hidden_size and (kind == "lstm" or not projected):
             return kind
     allowed = "4, an LSTM with weight_hr" if projected else "4 (LSTM), 3 (GRU) or 1 (RNN)"
     raise ValueError(
-        f"weight_ih_l0 has {rows} rows for hidden size {hidden_size}: "
+        f"{name} has {rows} rows for hidden size {hidden_size}: "
         f"the number of gates must be {allowed}"
     )
 
@@ -160,6 +165,11 @@ def _kind(rows: int, hidden_size: int, projected: bool) -> Kind:
 def _get(state: Mapping[str, Array], name: str) -> Array:
     if name not in state:
         raise ValueError(f"{name} is missing")
+    return state[name]
+
+
+def _matrix(state: Mapping[str, Array], name: str) -> Array:
+    require_axes(name, _get(state, name), 2)
     return state[name]
 
 
@@ -172,9 +182,9 @@ def _read(layout: _Layout, state: Mapping[str, Array], suffix: str, input_size: 
         "bias_ih": (rows,),
         "bias_hh": (rows,),
     }
-    weight = {name: _get(state, name + suffix) for name in layout.weights}
+    weight = {name: _get(state, layout.prefix + name + suffix) for name in layout.weights}
     for name, values in weight.items():
-        require_shape(name + suffix, values, shapes[name])
+        require_shape(layout.prefix + name + suffix, values, shapes[name])
     zeros = jnp.zeros(rows, weight["weight_ih"].dtype)
     biases = [weight.get("bias_ih", zeros), weight.get("bias_hh", zeros)]
     kernels = [weight["weight_ih"].T, weight["weight_hh"].T]
@@ -188,6 +198,19 @@ def _read(layout: _Layout, state: Mapping[str, Array], suffix: str, input_size: 
     if "weight_hr" in weight:
         params["projection_kernel"] = weight["weight_hr"].T
     return params
+
+
+def _require_alike(weights: RecurrentWeights) -> None:
+    """Raises ValueError if not all layers and directions have the sizes of the first."""
+    if weights.merge != "concat" and weights.bidirectional:
+        raise ValueError(f"torch concatenates directions, it cannot hold merge={weights.merge!r}")
+    sizes = [tuple(one["recurrent_kernel"].shape for one in layer) for layer in weights.layers]
+    for layer, own in enumerate(sizes):
+        if own != sizes[0][:1] * len(sizes[0]):
+            raise ValueError(
+                "all layers of a torch module have one size and the same directions, but "
+                f"recurrent kernels have shapes {sizes[0]} in layer 0, {own} in layer {layer}"
+            )
 
 
 def _write(kind: Kind, params: Params, bias: bool) -> dict[str, Array]:

@@ -84,3 +84,56 @@ def test_carries_have_the_layout_of_the_outputs():
     _, (ys, carries) = layer(XS, return_carries=True)
     np.testing.assert_array_equal(carries.hidden, ys)
     assert ys.shape == (4, 9, 5)
+
+
+def test_layers_and_directions():
+    layer = lj.bidirectional(lj.lstm(5))
+    network = lj.stack([layer, layer])
+    run = RNN(network, 3, rngs=nnx.Rngs(0))
+    params = arrays(run)
+    xs = jnp.swapaxes(XS, 0, 1)
+    lengths = jnp.array([9, 1, 0, 4])
+    expected_carry, expected = lj.scan(network, params, None, xs, lengths=lengths)
+    carry, ys = run(XS, lengths=lengths)
+    np.testing.assert_array_equal(jnp.swapaxes(ys, 0, 1), expected)
+    jax.tree.map(np.testing.assert_array_equal, carry, expected_carry)
+
+
+def test_any_number_of_batch_axes():
+    run = RNN(lj.lstm(5), 3, rngs=nnx.Rngs(0))
+    mask = jax.random.bernoulli(jax.random.key(1), 0.7, XS.shape[:2])
+    resets = jax.random.bernoulli(jax.random.key(3), 0.3, XS.shape[:2])
+    carry, ys = run(XS, mask=mask, resets=resets)
+    one_carry, one = run(XS[1], mask=mask[1], resets=resets[1])
+    np.testing.assert_allclose(one, ys[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one_carry.cell, carry.cell[1], rtol=1e-5, atol=1e-6)
+    _, each = jax.vmap(lambda x, m, r: run(x, mask=m, resets=r))(XS, mask, resets)
+    np.testing.assert_allclose(each, ys, rtol=1e-5, atol=1e-6)
+    square = XS.reshape(2, 2, 9, 3)
+    _, squared = run(square, mask=mask.reshape(2, 2, 9), resets=resets.reshape(2, 2, 9))
+    np.testing.assert_allclose(squared.reshape(ys.shape), ys, rtol=1e-5, atol=1e-6)
+
+
+def test_a_picture_has_its_time_behind_the_batch():
+    cell = lj.conv_lstm(2, kernel_size=3, dimensions=2)
+    frames = jax.random.normal(jax.random.key(0), (4, 3, 5, 6, 2))  # batch, time, space, channels
+    run = RNN(cell, 2, rngs=nnx.Rngs(0))
+    params = arrays(run)
+    _, expected = lj.scan(cell, params, None, jnp.swapaxes(frames, 0, 1))
+    np.testing.assert_array_equal(run(frames)[1], jnp.swapaxes(expected, 0, 1))
+
+
+@pytest.mark.parametrize("name", ["mask", "resets"])
+def test_a_mask_of_another_layout_is_named(name):
+    run = RNN(lj.lstm(5), 3, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(4, 9\) .*got \(9, 4\)"):
+        run(XS, **{name: jnp.ones((9, 4), bool)})
+
+
+def test_other_parameters_are_loaded():
+    network = lj.stack([lj.bidirectional(lj.lstm(5)), lj.lstm(5)])
+    layer = RNN(network, 3, rngs=nnx.Rngs(0))
+    params = network.init(jax.random.key(7), 3)
+    nnx.update(layer, {"params": params})
+    expected = lj.scan(network, params, None, jnp.swapaxes(XS, 0, 1))[1]
+    np.testing.assert_array_equal(layer(XS)[1], jnp.swapaxes(expected, 0, 1))

@@ -82,6 +82,21 @@ def test_layers_and_directions_keep_their_places():
         jax.tree.map(np.testing.assert_array_equal, back(there(weights)), weights)
 
 
+@pytest.mark.parametrize("name", LINEN)
+def test_one_scan_is_a_stack_of_bidirectional_layers(name):
+    lengths = jnp.array([4, 6])
+    cells, expected = [], XS
+    for i in range(2):
+        layer = nn.Bidirectional(nn.RNN(LINEN[name](4)), nn.RNN(LINEN[name](4)))
+        variables = shaken(layer.init(jax.random.key(i), expected))
+        expected = layer.apply(variables, expected, seq_lengths=lengths)
+        cells.append([variables["params"][f"{way}_rnn"]["cell"] for way in ("forward", "backward")])
+    cell, params = from_linen(cells).cell_and_params()
+    ys = lj.scan(cell, params, None, jnp.swapaxes(XS, 0, 1), lengths=lengths)[1]
+    valid = jnp.arange(6) < lengths[:, None]  # Flax goes on in the padding
+    assert_close(jnp.swapaxes(ys, 0, 1), jnp.where(valid[..., None], expected, 0))
+
+
 def test_a_bias_inside_the_reset_gate_is_not_dropped_in_silence():
     weights = RecurrentWeights.of("gru", shaken(gru(4).init(jax.random.key(0), 3)))
     linen = nn.RNN(nn.GRUCell(4))

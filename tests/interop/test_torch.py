@@ -18,16 +18,10 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 MODULES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 
 
-def run(weights, xs):
-    """All layers and directions; the outputs [time, batch, directions * output]."""
-    cell = weights.cell()
-    for directions in weights.layers:
-        ys = [
-            lj.scan(cell, params, None, xs, reverse=bool(d))[1]
-            for d, params in enumerate(directions)
-        ]
-        xs = jnp.concatenate(ys, axis=-1)
-    return xs
+def run(weights, xs, **options):
+    """The carry and the outputs of all layers and directions, in one scan."""
+    cell, params = weights.cell_and_params()
+    return lj.scan(cell, params, None, jnp.asarray(xs), **options)
 
 
 def arrays(state):
@@ -56,17 +50,23 @@ def modules(draw):
     return kind, MODULES[kind](draw(st.integers(1, 4)), hidden, **options)
 
 
-@settings(max_examples=10, deadline=None)
-@given(modules())
-def test_computes_what_the_module_computes_and_comes_back_exactly(drawn):
-    kind, module = drawn
+def assert_states(weights, carry, theirs):
+    """The carry is h_n, of an LSTM (h_n, c_n)."""
+    theirs = theirs if isinstance(theirs, tuple) else (theirs,)
+    for one, other in zip(weights.states(carry), theirs, strict=True):
+        np.testing.assert_allclose(one, other.detach(), **CLOSE)
+
+
+def check_module(kind, module):
     weights = from_torch(module)
     assert (weights.kind, weights.hidden_size) == (kind, module.hidden_size)
     assert (weights.num_layers, weights.bidirectional) == (module.num_layers, module.bidirectional)
     assert weights.projection_size == (module.proj_size or None)
     xs = torch.randn(6, 2, module.input_size)
-    expected = module(xs)[0].detach()
-    np.testing.assert_allclose(run(weights, jnp.asarray(xs.numpy())), expected, **CLOSE)
+    expected, states = module(xs)
+    carry, ys = run(weights, xs.numpy())
+    np.testing.assert_allclose(ys, expected.detach(), **CLOSE)
+    assert_states(weights, carry, states)
 
     back = to_torch(weights, bias=module.bias)
     assert back.keys() == module.state_dict().keys()
@@ -76,7 +76,65 @@ def test_computes_what_the_module_computes_and_comes_back_exactly(drawn):
         weights._asdict(),
     )
     module.load_state_dict({name: torch.from_numpy(values) for name, values in back.items()})
-    np.testing.assert_allclose(module(xs)[0].detach(), expected, **CLOSE)
+    np.testing.assert_allclose(module(xs)[0].detach(), expected.detach(), **CLOSE)
+
+
+def check_packed(module, lengths, time):
+    """Sequences of any order of lengths, from any state, as torch packs them."""
+    weights = from_torch(module)
+    xs = torch.randn(time, len(lengths), module.input_size)
+    directions = 2 if module.bidirectional else 1
+    size = (module.num_layers * directions, len(lengths))
+    start = [torch.randn(*size, module.proj_size or module.hidden_size)]
+    if weights.kind == "lstm":
+        start.append(torch.randn(*size, module.hidden_size))
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        xs, torch.tensor(lengths), enforce_sorted=False
+    )
+    output, states = module(packed, tuple(start) if weights.kind == "lstm" else start[0])
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(output, total_length=time)
+
+    cell, params = weights.cell_and_params()
+    carry = weights.carry(*(state.numpy() for state in start))
+    given = {"lengths": jnp.array(lengths)}
+    carry, ys = lj.scan(cell, params, carry, jnp.asarray(xs.numpy()), **given)
+    np.testing.assert_allclose(ys, expected.detach(), **CLOSE)
+    assert_states(weights, carry, states)
+
+
+@st.composite
+def packed(draw):
+    time = draw(st.integers(1, 7))
+    lengths = draw(st.lists(st.integers(1, time), min_size=1, max_size=5))
+    return draw(modules())[1], lengths, time
+
+
+@settings(max_examples=10, deadline=None)
+@given(modules())
+def test_computes_what_the_module_computes_and_comes_back_exactly(drawn):
+    check_module(*drawn)
+
+
+@settings(max_examples=10, deadline=None)
+@given(packed())
+def test_lengths_are_what_torch_packs(drawn):
+    check_packed(*drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(modules(), packed())
+def test_many_configurations(drawn, packed):
+    check_module(*drawn)
+    check_packed(*packed)
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_deep_in_both_directions_with_lengths(kind):
+    torch.manual_seed(0)
+    options = {"proj_size": 2} if kind == "lstm" else {}
+    module = MODULES[kind](3, 4, num_layers=3, bidirectional=True, **options)
+    check_packed(module, [5, 1, 7, 2], 7)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +155,17 @@ def test_our_weights_come_back_exactly(kind, cell):
 
 
 def test_gradients_are_those_of_torch():
-    module = torch.nn.GRU(3, 4, num_layers=2)
+    module = torch.nn.GRU(3, 4, num_layers=2, bidirectional=True)
     weights = from_torch(module)
-    xs = torch.randn(5, 2, 3)
-    (module(xs)[0] ** 2).sum().backward()
+    xs, lengths = torch.randn(5, 3, 3), [4, 1, 5]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        xs, torch.tensor(lengths), enforce_sorted=False
+    )
+    (module(packed)[0].data ** 2).sum().backward()
 
     def loss(layers):
-        return (run(weights._replace(layers=layers), jnp.asarray(xs.numpy())) ** 2).sum()
+        new = weights._replace(layers=layers)
+        return (run(new, xs.numpy(), lengths=jnp.array(lengths))[1] ** 2).sum()
 
     grads = to_torch(weights._replace(layers=jax.grad(loss)(weights.layers)))
     for name, parameter in module.named_parameters():
@@ -129,6 +191,24 @@ def test_half_precision_is_kept():
     np.testing.assert_array_equal(kernel.astype(jnp.float32), expected)
 
 
+def test_a_file_of_torch_in_half_precision_is_read(tmp_path):
+    theirs = pytest.importorskip("safetensors.torch", reason="safetensors writes the file")
+    module = torch.nn.GRU(3, 4, bidirectional=True, dtype=torch.bfloat16)
+    path = tmp_path / "weights.safetensors"
+    theirs.save_file({f"net.gru.{k}": v for k, v in module.state_dict().items()}, path)
+    read = from_torch(path, prefix="net.gru.")
+    assert {leaf.dtype for leaf in jax.tree.leaves(read.layers)} == {jnp.dtype(jnp.bfloat16)}
+    jax.tree.map(np.testing.assert_array_equal, read.layers, from_torch(module).layers)
+
+
+def test_a_module_inside_a_larger_one():
+    inner = torch.nn.RNN(3, 4, nonlinearity="relu")
+    whole = torch.nn.ModuleDict({"encoder": torch.nn.ModuleDict({"rnn": inner})})
+    weights = from_torch(whole, prefix="encoder.rnn.")
+    assert weights.activation == "relu"
+    jax.tree.map(np.testing.assert_array_equal, weights.layers, from_torch(inner).layers)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,6 +218,7 @@ def test_half_precision_is_kept():
         ({"weight_ih_l0": np.ones((16, 3), int)}, "weight_ih_l0 must hold floating-point numbers"),
         ({"weight_ih_l0": np.ones((16, 3))}, "weight_ih_l0 is float64"),
         ({"head.weight": np.ones((16, 3), "f")}, "'head.weight' is no weight of a torch LSTM"),
+        ({"weight_hh_l0": np.ones(16, "f")}, r"weight_hh_l0 must have 2 axes, got shape \(16,\)"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):
@@ -152,9 +233,49 @@ def test_a_direction_that_is_missing_is_named():
         from_torch(broken)
 
 
-def test_a_prefix_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"no name begins with 'decoder\.'"):
-        from_torch(state(), prefix="decoder.")
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("", r"'encoder\.rnn\.\w+' is no weight .*; there are 'decoder\.', 'encoder\.rnn\.'"),
+        ("encoder.rnn", "is no weight .*; there are"),  # the dot belongs to it
+        ("encoder.", "is no weight .*; there are"),
+        ("encodr.", r"no name begins with 'encodr\.'; .*; there are 'decoder\.', 'encoder\.rnn\.'"),
+    ],
+)
+def test_a_prefix_that_does_not_fit_is_told_the_right_ones(prefix, message):
+    larger = {f"encoder.rnn.{k}": v for k, v in state().items()}
+    larger |= {f"decoder.{k}": v for k, v in state("gru").items()} | {"head.bias": np.ones(2, "f")}
+    with pytest.raises(ValueError, match=message):
+        from_torch(larger, prefix=prefix)
+    assert from_torch(larger, prefix="decoder.").kind == "gru"
+
+
+def test_a_weight_is_named_with_its_prefix():
+    larger = {f"encoder.{k}": v for k, v in state(num_layers=2).items()}
+    with pytest.raises(ValueError, match=r"encoder\.bias_hh_l0 must have shape \(16,\)"):
+        from_torch(larger | {"encoder.bias_hh_l0": np.ones(3, "f")}, prefix="encoder.")
+    del larger["encoder.weight_hh_l1"]
+    with pytest.raises(ValueError, match=r"encoder\.weight_hh_l1 is missing"):
+        from_torch(larger, prefix="encoder.")
+
+
+def test_an_empty_state_is_refused():
+    with pytest.raises(ValueError, match="the state is empty"):
+        from_torch({})
+
+
+def test_layers_that_no_module_has_are_refused():
+    for sizes in ((4, 5), (5, 4)):
+        deep = lj.stack([lj.lstm(size) for size in sizes])
+        weights = RecurrentWeights.of("lstm", deep.init(jax.random.key(0), 3))
+        with pytest.raises(ValueError, match="all layers of a torch module have one size"):
+            to_torch(weights)
+    mixed = lj.stack([lj.bidirectional(lj.lstm(4)), lj.lstm(4)])
+    with pytest.raises(ValueError, match="the same directions"):
+        to_torch(RecurrentWeights.of("lstm", mixed.init(jax.random.key(0), 3)))
+    summed = lj.bidirectional(lj.lstm(4), merge="sum").init(jax.random.key(0), 3)
+    with pytest.raises(ValueError, match="cannot hold merge='sum'"):
+        to_torch(RecurrentWeights.of("lstm", summed, merge="sum"))
 
 
 @pytest.mark.parametrize(
