@@ -41,7 +41,9 @@ def from_torch(source: Any, *, prefix: str = "", activation: str = "tanh") -> Re
     if isinstance(source, (str, os.PathLike)):
         source = _read_safetensors(source)
     elif not isinstance(source, Mapping):
-        inner = source.get_submodule(prefix.rstrip(".")) if prefix else source
+        if not hasattr(source, "state_dict"):
+            raise ValueError(f"source must be a module, a state or a path, got {source!r}")
+        inner = dict(source.named_modules()).get(prefix.rstrip("."))
         activation = getattr(inner, "nonlinearity", activation)
         source = source.state_dict()
     names = [name for name in source if name.startswith(prefix)]
@@ -90,13 +92,19 @@ def to_torch(
 
 def _read_safetensors(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise ImportError(
             f"reading {os.fspath(path)} needs the package safetensors: pip install safetensors"
         ) from error
-    with safe_open(os.fspath(path), framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{os.fspath(path)} cannot be read as safetensors ({error}); "
+            "load what torch.save wrote with torch, and give its state"
+        ) from error
 
 
 def _to_jax(name: str, values: Any) -> Array:

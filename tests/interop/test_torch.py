@@ -259,9 +259,18 @@ def test_a_weight_is_named_with_its_prefix():
         from_torch(larger, prefix="encoder.")
 
 
-def test_an_empty_state_is_refused():
+def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match="the state is empty"):
         from_torch({})
+    with pytest.raises(ValueError, match="source must be a module, a state or a path, got 3"):
+        from_torch(3)
+    whole = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(3, 4)})
+    with pytest.raises(ValueError, match=r"no name begins with 'rnn\.'; .*; there are 'encoder\.'"):
+        from_torch(whole, prefix="rnn.")
+    pytest.importorskip("safetensors", reason="safetensors reads files")
+    torch.save(whole.state_dict(), path := tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"weights\.pt cannot be read as safetensors"):
+        from_torch(path)
 
 
 def test_layers_that_no_module_has_are_refused():
