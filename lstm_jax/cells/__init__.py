@@ -4,6 +4,7 @@ from lstm_jax.cells.bidirectional import BidirectionalCarry, bidirectional
 from lstm_jax.cells.cell import Array, Carry, Cell, Params, SequenceMap, gated_cell
 from lstm_jax.cells.conv_lstm import conv_lstm
 from lstm_jax.cells.gru import GRUCarry, gru
+from lstm_jax.cells.initial_carry import learned_carry
 from lstm_jax.cells.initializers import (
     chrono_bias,
     glorot_uniform,
@@ -21,13 +22,7 @@ from lstm_jax.cells.min_rnn import MinRNNCarry, min_gru, min_lstm
 from lstm_jax.cells.mlstm import MLSTMCarry, mlstm
 from lstm_jax.cells.mogrifier_lstm import mogrifier_lstm
 from lstm_jax.cells.multiplicative_lstm import multiplicative_lstm
-from lstm_jax.cells.noisy_cells import (
-    VariationalCarry,
-    recurrent_dropout,
-    redraw_masks,
-    variational_dropout,
-    zoneout,
-)
+from lstm_jax.cells.noisy_cells import recurrent_dropout, zoneout
 from lstm_jax.cells.precision import mixed_precision
 from lstm_jax.cells.qrnn import QRNNCarry, qrnn
 from lstm_jax.cells.regularizers import (
@@ -39,6 +34,11 @@ from lstm_jax.cells.rnn import RNNCarry, ind_rnn, rnn
 from lstm_jax.cells.slstm import SLSTMCarry, slstm
 from lstm_jax.cells.sru import SRUCarry, sru
 from lstm_jax.cells.stack import stack
+from lstm_jax.cells.variational_dropout import (
+    VariationalCarry,
+    redraw_masks,
+    variational_dropout,
+)
 
 __all__ = [
     "Array",
@@ -68,6 +68,7 @@ __all__ = [
     "identity",
     "ind_rnn",
     "janet",
+    "learned_carry",
     "linear_recurrence",
     "lstm",
     "lstm_variant",

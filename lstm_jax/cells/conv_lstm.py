@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
-from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.checks import require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
+from lstm_jax.cells.initializers import gate_kernels
 from lstm_jax.cells.lstm import GATE_ORDER, LSTMCarry
 from lstm_jax.config import PositiveInt, register
 
@@ -59,32 +61,21 @@ def conv_lstm(
       ValueError: a size is not positive, `dimensions` is not 1, 2 or 3, or an input has too few
         axes.
     """
-    for name, value in {"hidden_size": hidden_size, "kernel_size": kernel_size}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    require_sizes(hidden_size=hidden_size, kernel_size=kernel_size)
     if dimensions not in (1, 2, 3):
         raise ValueError(f"dimensions must be 1, 2 or 3, got {dimensions}")
-    window, gates = (kernel_size,) * dimensions, 4 * hidden_size
+    window = (kernel_size,) * dimensions
 
     def init(key: Array, input_size: int) -> Params:
-        kernel_key, recurrent_key = jax.random.split(key)
+        keys = jax.random.split(key)
         bias_ifgo = jnp.zeros((4, hidden_size)).at[GATE_ORDER.index("f")].set(forget_bias)
-        params = {
-            "kernel": per_gate(glorot_uniform, 4)(kernel_key, (*window, input_size, gates)),
-            "recurrent_kernel": per_gate(orthogonal, 4)(
-                recurrent_key, (*window, hidden_size, gates)
-            ),
-            "bias": bias_ifgo.reshape(-1),
-        }
+        params = gate_kernels(keys, input_size, hidden_size, 4, window=window)
+        params["bias"] = bias_ifgo.reshape(-1)
         return params | ({"peephole_kernel": jnp.zeros(3 * hidden_size)} if peepholes else {})
-
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> LSTMCarry:
-        zeros = jnp.zeros((*batch_shape, hidden_size), params["recurrent_kernel"].dtype)
-        return LSTMCarry(cell=zeros, hidden=zeros)
 
     cell = gated_cell(
         init=init,
-        initial_carry=initial_carry,
+        initial_carry=zero_carry(LSTMCarry, hidden_size),
         project=lambda params, x: _convolve(x, params["kernel"]) + params["bias"],
         recur=lambda params, carry: _convolve(carry.hidden, params["recurrent_kernel"]),
         update=_update,

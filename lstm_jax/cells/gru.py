@@ -1,16 +1,19 @@
 """The gated recurrent unit."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
-from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.checks import require_choices, require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
+from lstm_jax.cells.initializers import gate_kernels, torch_uniform
 from lstm_jax.config import register
 
 # update, reset, candidate: the order of Keras; torch and cuDNN put reset before update.
 GATE_ORDER = "zrh"
+INITIALIZERS = ("glorot_orthogonal", "lecun_orthogonal", "torch_uniform")
 
 
 class GRUCarry(NamedTuple):
@@ -24,7 +27,14 @@ class GRUCarry(NamedTuple):
 
 
 @register("cell")
-def gru(hidden_size: int, *, reset_after: bool = True) -> Cell:
+def gru(
+    hidden_size: int,
+    *,
+    reset_after: bool = True,
+    initializer: Literal[
+        "glorot_orthogonal", "lecun_orthogonal", "torch_uniform"
+    ] = "glorot_orthogonal",
+) -> Cell:
     """Gated recurrent unit.
 
         z, r = sigmoid(W x + U h + b)           h' = z * h + (1 - z) * g
@@ -49,30 +59,29 @@ def gru(hidden_size: int, *, reset_after: bool = True) -> Cell:
       hidden_size: number of units.
       reset_after: apply the reset gate after the recurrent product, with a second bias, as torch
         and Keras do; otherwise before it, as first published.
+      initializer: of the kernels; glorot and lecun serve the kernel, gate by gate, with an
+        orthogonal recurrent kernel; torch_uniform serves the biases too.
 
     Raises:
-      ValueError: `hidden_size` is not positive.
+      ValueError: `hidden_size` is not positive, or there is no such initializer.
     """
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    require_sizes(hidden_size=hidden_size)
+    require_choices(INITIALIZERS, initializer=initializer)
 
     def init(key: Array, input_size: int) -> Params:
-        kernel_key, recurrent_key = jax.random.split(key)
-        gates = 3 * hidden_size
-        return {
-            "kernel": per_gate(glorot_uniform, 3)(kernel_key, (input_size, gates)),
-            "recurrent_kernel": per_gate(orthogonal, 3)(recurrent_key, (hidden_size, gates)),
-            "bias": jnp.zeros((2, gates) if reset_after else gates),
-        }
-
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> GRUCarry:
-        return GRUCarry(jnp.zeros((*batch_shape, hidden_size), params["recurrent_kernel"].dtype))
+        *kernel_keys, bias_key = jax.random.split(key, 3)
+        bias = jnp.zeros((2, 3 * hidden_size) if reset_after else 3 * hidden_size)
+        if initializer == "torch_uniform":
+            bias = torch_uniform(hidden_size)(bias_key, bias.shape)
+        kernels = gate_kernels(kernel_keys, input_size, hidden_size, 3, initializer=initializer)
+        return kernels | {"bias": bias}
 
     if not reset_after:
-        return Cell(init, initial_carry, _step_with_reset_before, hidden_size)
+        zeros = zero_carry(GRUCarry, hidden_size)
+        return Cell(init, zeros, _step_with_reset_before, hidden_size)
     return gated_cell(
         init=init,
-        initial_carry=initial_carry,
+        initial_carry=zero_carry(GRUCarry, hidden_size),
         project=lambda params, x: x @ params["kernel"] + params["bias"][0],
         recur=lambda params, carry: carry.hidden @ params["recurrent_kernel"],
         update=_update_with_reset_after,
@@ -81,13 +90,13 @@ def gru(hidden_size: int, *, reset_after: bool = True) -> Cell:
 
 
 def _update_with_reset_after(
-    params: Params, carry: GRUCarry, z: Array, r: Array
+    params: Params, carry: GRUCarry, z: Array, r: Array, candidate_mask: Array | float = 1.0
 ) -> tuple[GRUCarry, Array]:
     input_z, input_r, input_h = jnp.split(z, 3, axis=-1)
     # The second bias is added here, so that `recur` is linear.
     hidden_z, hidden_r, hidden_h = jnp.split(r + params["bias"][1], 3, axis=-1)
     candidate = jnp.tanh(input_h + jax.nn.sigmoid(input_r + hidden_r) * hidden_h)
-    return _blend(carry, jax.nn.sigmoid(input_z + hidden_z), candidate)
+    return _blend(carry, jax.nn.sigmoid(input_z + hidden_z), candidate * candidate_mask)
 
 
 def _step_with_reset_before(params: Params, carry: GRUCarry, x: Array) -> tuple[GRUCarry, Array]:

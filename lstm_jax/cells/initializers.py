@@ -1,15 +1,18 @@
 """Initial values of recurrent parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+
+from lstm_jax.cells.checks import require_sizes
 
 Array = jax.Array
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
 
 glorot_uniform: Initializer = jax.nn.initializers.glorot_uniform()
 orthogonal: Initializer = jax.nn.initializers.orthogonal()
+lecun_normal: Initializer = jax.nn.initializers.lecun_normal()
 
 
 def per_gate(initializer: Initializer, gates: int) -> Initializer:
@@ -49,8 +52,7 @@ def torch_uniform(hidden_size: int) -> Initializer:
     Raises:
       ValueError: `hidden_size` is not positive.
     """
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    require_sizes(hidden_size=hidden_size)
     bound = hidden_size**-0.5
 
     def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
@@ -99,10 +101,53 @@ def chrono_bias(chrono_max: int) -> Initializer:
     Raises:
       ValueError: `chrono_max` is less than 2.
     """
-    if chrono_max < 2:
-        raise ValueError(f"chrono_max must be at least 2, got {chrono_max}")
+    require_sizes(2, chrono_max=chrono_max)
 
     def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
         return jnp.log(jax.random.uniform(key, shape, dtype, 1.0, chrono_max - 1.0))
 
     return init
+
+
+# By name, from the hidden size to the initialisers of the kernel and of the recurrent kernel.
+KERNEL_INITIALIZERS: dict[str, Callable[[int], tuple[Initializer, Initializer]]] = {
+    "glorot_orthogonal": lambda hidden_size: (glorot_uniform, orthogonal),
+    "lecun_orthogonal": lambda hidden_size: (lecun_normal, orthogonal),
+    "torch_uniform": lambda hidden_size: (torch_uniform(hidden_size), torch_uniform(hidden_size)),
+    "glorot_identity": lambda hidden_size: (glorot_uniform, identity()),
+}
+
+
+def gate_kernels(
+    keys: Sequence[Array] | Array,
+    input_size: int,
+    hidden_size: int,
+    gates: int,
+    *,
+    initializer: str = "glorot_orthogonal",
+    output_size: int | None = None,
+    window: tuple[int, ...] = (),
+) -> dict[str, Array]:
+    """The kernels of a cell with gates, each gate's block drawn by itself.
+
+    >>> kernels = gate_kernels(jax.random.split(jax.random.key(0)), 3, 8, gates=4)
+    >>> {name: kernel.shape for name, kernel in kernels.items()}
+    {'kernel': (3, 32), 'recurrent_kernel': (8, 32)}
+
+    Args:
+      keys: two, one for each kernel.
+      input_size: rows of the kernel.
+      hidden_size: columns of a gate's block.
+      gates: how many gates there are.
+      initializer: which of `KERNEL_INITIALIZERS`.
+      output_size: rows of the recurrent kernel, if not `hidden_size`.
+      window: axes before the rows, for kernels of a convolution.
+    """
+    kernel_key, recurrent_key = keys
+    of_kernel, of_recurrent = KERNEL_INITIALIZERS[initializer](hidden_size)
+    rows = hidden_size if output_size is None else output_size
+    columns = gates * hidden_size
+    return {
+        "kernel": per_gate(of_kernel, gates)(kernel_key, (*window, input_size, columns)),
+        "recurrent_kernel": per_gate(of_recurrent, gates)(recurrent_key, (*window, rows, columns)),
+    }

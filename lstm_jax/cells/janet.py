@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
-from lstm_jax.cells.initializers import chrono_bias, glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.checks import require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
+from lstm_jax.cells.initializers import chrono_bias, gate_kernels
 from lstm_jax.config import Range, register
-
-GATE_ORDER = "fg"  # forget, candidate
 
 
 class JANETCarry(NamedTuple):
@@ -27,7 +27,7 @@ def janet(
     hidden_size: int,
     *,
     beta: float = 1.0,
-    longest_dependency: Annotated[int, Range(2)] | None = None,
+    chrono_max: Annotated[int, Range(2)] | None = None,
 ) -> Cell:
     """Just another network: an LSTM that has kept of its gates the forget gate.
 
@@ -49,43 +49,36 @@ def janet(
     Args:
       hidden_size: number of memory cells.
       beta: by how much more is taken in than is forgotten; at 0 the two are complements.
-      longest_dependency: T of chrono initialisation (C. Tallec and Y. Ollivier, 2018), which the
-        paper uses: forget biases start as log(uniform(1, T - 1)). Without it they start at 1.
+      chrono_max: longest time between cause and effect, in steps; forget biases then start as
+        log(uniform(1, chrono_max - 1)), as in the paper, and otherwise at 1 (arXiv 1804.11188).
 
     Raises:
-      ValueError: `hidden_size` is not positive, or `longest_dependency` is below 2.
+      ValueError: `hidden_size` is not positive, or `chrono_max` is below 2.
     """
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
-    if longest_dependency is not None and longest_dependency < 2:
-        raise ValueError(f"longest_dependency must be at least 2, got {longest_dependency}")
+    require_sizes(hidden_size=hidden_size)
+    require_sizes(2, chrono_max=chrono_max)
 
     def init(key: Array, input_size: int) -> Params:
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        *kernel_keys, bias_key = jax.random.split(key, 3)
         forget_bias = jnp.ones(hidden_size)
-        if longest_dependency is not None:
-            forget_bias = chrono_bias(longest_dependency)(bias_key, (hidden_size,))
-        return {
-            "kernel": per_gate(glorot_uniform, 2)(kernel_key, (input_size, 2 * hidden_size)),
-            "recurrent_kernel": per_gate(orthogonal, 2)(
-                recurrent_key, (hidden_size, 2 * hidden_size)
-            ),
-            "bias": jnp.concatenate([forget_bias, jnp.zeros(hidden_size)]),
-        }
+        if chrono_max is not None:
+            forget_bias = chrono_bias(chrono_max)(bias_key, (hidden_size,))
+        bias = jnp.concatenate([forget_bias, jnp.zeros(hidden_size)])
+        return gate_kernels(kernel_keys, input_size, hidden_size, 2) | {"bias": bias}
 
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> JANETCarry:
-        return JANETCarry(jnp.zeros((*batch_shape, hidden_size), params["recurrent_kernel"].dtype))
-
-    def update(params: Params, carry: JANETCarry, z: Array, r: Array) -> tuple[JANETCarry, Array]:
+    def update(
+        params: Params, carry: JANETCarry, z: Array, r: Array, candidate_mask: Array | float = 1.0
+    ) -> tuple[JANETCarry, Array]:
         del params
         s, g = jnp.split(z + r, 2, axis=-1)
         # 1 - sigmoid(s - beta), without the cancellation where the gate is nearly closed.
-        hidden = jax.nn.sigmoid(s) * carry.hidden + jax.nn.sigmoid(beta - s) * jnp.tanh(g)
+        written = jax.nn.sigmoid(beta - s) * jnp.tanh(g) * candidate_mask
+        hidden = jax.nn.sigmoid(s) * carry.hidden + written
         return JANETCarry(hidden), hidden
 
     return gated_cell(
         init=init,
-        initial_carry=initial_carry,
+        initial_carry=zero_carry(JANETCarry, hidden_size),
         project=lambda params, x: x @ params["kernel"] + params["bias"],
         recur=lambda params, carry: carry.hidden @ params["recurrent_kernel"],
         update=update,

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Params
+from lstm_jax.cells.checks import require_choices, require_sizes
 from lstm_jax.cells.initializers import (
-    Initializer,
+    KERNEL_INITIALIZERS,
     chrono_bias,
-    glorot_uniform,
-    orthogonal,
-    per_gate,
+    gate_kernels,
     torch_uniform,
 )
 
@@ -26,12 +25,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "identity": lambda x: x,
 }
-# From the hidden size to the initialisers of the kernel and of the recurrent kernel.
-INITIALIZERS: dict[str, Callable[[int], tuple[Initializer, Initializer]]] = {
-    "glorot_orthogonal": lambda hidden_size: (glorot_uniform, orthogonal),
-    "lecun_orthogonal": lambda hidden_size: (jax.nn.initializers.lecun_normal(), orthogonal),
-    "torch_uniform": lambda hidden_size: (torch_uniform(hidden_size), torch_uniform(hidden_size)),
-}
+INITIALIZERS = ("glorot_orthogonal", "lecun_orthogonal", "torch_uniform")
 
 
 class LSTMCarry(NamedTuple):
@@ -77,20 +71,14 @@ class LSTMOptions(NamedTuple):
 
 def check(options: LSTMOptions) -> None:
     """Raises a ValueError that names the option which cannot be as it is."""
-    for name, least in {"hidden_size": 1, "projection_size": 1, "chrono_max": 2}.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    require_sizes(hidden_size=options.hidden_size, projection_size=options.projection_size)
+    require_sizes(2, chrono_max=options.chrono_max)
     if options.cell_clip is not None and not options.cell_clip > 0:
         raise ValueError(f"cell_clip must be greater than 0, got {options.cell_clip}")
-    for name, value, choices in (
-        ("gate_activation", options.gate_activation, GATE_ACTIVATIONS),
-        ("activation", options.input_activation, ACTIVATIONS),
-        ("initializer", options.initializer, INITIALIZERS),
-    ):
-        if value not in choices:
-            known = ", ".join(map(repr, choices))
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
+    require_choices(GATE_ACTIVATIONS, gate_activation=options.gate_activation)
+    require_choices(ACTIVATIONS, activation=options.input_activation)
+    require_choices(ACTIVATIONS, output_activation=options.output_activation)
+    require_choices(INITIALIZERS, initializer=options.initializer)
 
 
 def parts(options: LSTMOptions) -> dict[str, Any]:
@@ -177,20 +165,18 @@ def _normalize(x: Array, gamma: Array, beta: Array | float = 0.0, epsilon: float
 
 
 def _init(options: LSTMOptions, key: Array, input_size: int) -> Params:
-    kernel_key, recurrent_key, bias_key, projection_key = jax.random.split(key, 4)
+    *kernel_keys, bias_key, projection_key = jax.random.split(key, 4)
     hidden, output, gates = options.hidden_size, options.output_size, len(options.gates)
-    kernel, recurrent_kernel = INITIALIZERS[options.initializer](hidden)
-    params: dict[str, Any] = {
-        "kernel": per_gate(kernel, gates)(kernel_key, (input_size, gates * hidden)),
-        "recurrent_kernel": per_gate(recurrent_kernel, gates)(
-            recurrent_key, (output, gates * hidden)
-        ),
-        "bias": _initial_bias(options, bias_key),
-    }
+    choice = options.initializer
+    params: dict[str, Any] = gate_kernels(
+        kernel_keys, input_size, hidden, gates, initializer=choice, output_size=output
+    )
+    params["bias"] = _initial_bias(options, bias_key)
     if options.peepholes:
         params["peephole_kernel"] = jnp.zeros(len(options.gates.replace("g", "")) * hidden)
     if options.projection_size is not None:
-        params["projection_kernel"] = kernel(projection_key, (hidden, output))
+        of_kernel, _ = KERNEL_INITIALIZERS[choice](hidden)
+        params["projection_kernel"] = of_kernel(projection_key, (hidden, output))
     if options.layer_norm:
         params["kernel_norm"] = {"gamma": jnp.ones(gates * hidden)}
         params["recurrent_norm"] = {"gamma": jnp.ones(gates * hidden)}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cells import lstm_equations as equations
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
+from lstm_jax.cells.checks import require_choices
 from lstm_jax.cells.initializers import orthogonal, per_gate
 from lstm_jax.config import register
 
@@ -69,7 +70,8 @@ def lstm_variant(
         full_gate_recurrence  i, f and o see the i, f and o of the step before
 
     K. Greff, R. K. Srivastava, J. Koutník, B. R. Steunebrink and J. Schmidhuber, "LSTM: A Search
-    Space Odyssey", arXiv 1503.04069; there coupled_gates is CIFG, full_gate_recurrence FGR.
+    Space Odyssey", arXiv 1503.04069. The eight are called there, in this order, V (vanilla), then
+    NIG, NFG, NOG, NIAF, NOAF, CIFG, NP and FGR.
 
     Params: those of `lstm` with peepholes, without the blocks of a gate that is not there;
     full_gate_recurrence has `gate_recurrent_kernel` [3 * hidden, 3 * hidden] too (i f o).
@@ -87,9 +89,7 @@ def lstm_variant(
     Raises:
       ValueError: `hidden_size` is not positive, or no variant has this name.
     """
-    if variant not in _VARIANTS:
-        known = ", ".join(map(repr, _VARIANTS))
-        raise ValueError(f"variant must be one of {known}, got {variant!r}")
+    require_choices(_VARIANTS, variant=variant)
     chosen = {"peepholes": True, "forget_bias": forget_bias, **_VARIANTS[variant]}
     options = equations.LSTMOptions(hidden_size, **chosen)
     equations.check(options)

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_sizes
 from lstm_jax.cells.gru import GRUCarry
-from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
+from lstm_jax.cells.initial_carry import zero_carry
+from lstm_jax.cells.initializers import gate_kernels
 from lstm_jax.config import register
-
-GATE_ORDER = "fh"  # forget, candidate
 
 
 @register("cell")
@@ -38,23 +38,13 @@ def mgu(hidden_size: int) -> Cell:
     Raises:
       ValueError: `hidden_size` is not positive.
     """
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    require_sizes(hidden_size=hidden_size)
 
     def init(key: Array, input_size: int) -> Params:
-        kernel_key, recurrent_key = jax.random.split(key)
-        return {
-            "kernel": per_gate(glorot_uniform, 2)(kernel_key, (input_size, 2 * hidden_size)),
-            "recurrent_kernel": per_gate(orthogonal, 2)(
-                recurrent_key, (hidden_size, 2 * hidden_size)
-            ),
-            "bias": jnp.zeros(2 * hidden_size),
-        }
+        kernels = gate_kernels(jax.random.split(key), input_size, hidden_size, 2)
+        return kernels | {"bias": jnp.zeros(2 * hidden_size)}
 
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> GRUCarry:
-        return GRUCarry(jnp.zeros((*batch_shape, hidden_size), params["recurrent_kernel"].dtype))
-
-    return Cell(init, initial_carry, _step, hidden_size)
+    return Cell(init, zero_carry(GRUCarry, hidden_size), _step, hidden_size)
 
 
 def _step(params: Params, carry: GRUCarry, x: Array) -> tuple[GRUCarry, Array]:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
 from lstm_jax.cells.initializers import glorot_uniform, per_gate
 from lstm_jax.cells.linear_recurrence import blank_masked, linear_recurrence
 from lstm_jax.config import register
@@ -97,16 +99,12 @@ def _min_rnn(
     hidden_size: int, biases: tuple[float, ...], terms: Callable[[Array], tuple[Array, Array]]
 ) -> Cell:
     """A cell h' = decay * h + increment, where `terms` makes these two of the projection."""
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    require_sizes(hidden_size=hidden_size)
     gates = len(biases)
 
     def init(key: Array, input_size: int) -> Params:
         kernel = per_gate(glorot_uniform, gates)(key, (input_size, gates * hidden_size))
         return {"kernel": kernel, "bias": jnp.repeat(jnp.array(biases), hidden_size)}
-
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> MinRNNCarry:
-        return MinRNNCarry(jnp.zeros((*batch_shape, hidden_size), params["kernel"].dtype))
 
     def project(params: Params, x: Array) -> Array:
         return x @ params["kernel"] + params["bias"]
@@ -123,7 +121,8 @@ def _min_rnn(
         last, h_tbh = linear_recurrence(decay, increment, carry.hidden, mask=mask, resets=resets)
         return MinRNNCarry(last), blank_masked(h_tbh, mask)
 
-    return Cell(init, initial_carry, step, hidden_size, parallel=parallel)
+    zeros = zero_carry(MinRNNCarry, hidden_size)
+    return Cell(init, zeros, step, hidden_size, parallel=parallel)
 
 
 def _min_lstm_terms(z: Array) -> tuple[Array, Array]:

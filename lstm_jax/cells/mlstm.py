@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_sizes
 from lstm_jax.cells.initializers import glorot_uniform, per_gate
 from lstm_jax.cells.linear_recurrence import blank_masked
 from lstm_jax.cells.slstm import require_heads
@@ -84,8 +85,7 @@ def mlstm(
       ValueError: a size is not positive, or heads do not divide `hidden_size`.
     """
     require_heads(hidden_size, num_heads)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
+    require_sizes(chunk_size=chunk_size)
     head_size = hidden_size // num_heads
 
     def init(key: Array, input_size: int) -> Params:

@@ -3,6 +3,7 @@
 import jax
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_sizes
 from lstm_jax.cells.initializers import glorot_uniform
 from lstm_jax.cells.lstm import LSTMCarry, lstm
 from lstm_jax.config import NonNegativeInt, PositiveInt, register
@@ -47,10 +48,8 @@ def mogrifier_lstm(
     Raises:
       ValueError: `hidden_size` or `rank` is not positive, or `rounds` is negative.
     """
-    if rounds < 0:
-        raise ValueError(f"rounds must be at least 0, got {rounds}")
-    if rank is not None and rank < 1:
-        raise ValueError(f"rank must be at least 1 or None, got {rank}")
+    require_sizes(0, rounds=rounds)
+    require_sizes(rank=rank)
     inner = lstm(hidden_size, forget_bias=forget_bias)
 
     def init(key: Array, input_size: int) -> Params:

@@ -1,11 +1,12 @@
 """The quasi-recurrent network: a convolution over time, then pooling by gates."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_choices, require_sizes
 from lstm_jax.cells.initializers import glorot_uniform, per_gate
 from lstm_jax.cells.linear_recurrence import blank_masked, linear_recurrence
 from lstm_jax.config import PositiveInt, register
@@ -23,19 +24,27 @@ class QRNNCarry(NamedTuple):
     inputs: Array
 
 
-@register("cell")
-def qrnn(hidden_size: int, *, window: PositiveInt = 2) -> Cell:
-    """Quasi-recurrent network with fo-pooling.
+# The blocks of the kernel, in the order of the library's other gates.
+_GATES = {"f": "fg", "fo": "fgo", "ifo": "ifgo"}
 
-        g = tanh(W * x)        f, o = sigmoid(W * x)        W * x = sum_k W_k x_(t-k) + b
-        c' = f * c + (1 - f) * g        y = o * c'
+
+@register("cell")
+def qrnn(
+    hidden_size: int, *, window: PositiveInt = 2, pooling: Literal["f", "fo", "ifo"] = "fo"
+) -> Cell:
+    """Quasi-recurrent network.
+
+        g = tanh(W * x)      i, f, o = sigmoid(W * x)      W * x = sum_k W_k x_(t-k) + b
+        c' = f * c + (1 - f) * g      y = c'               f-pooling
+        c' = f * c + (1 - f) * g      y = o * c'           fo-pooling
+        c' = f * c + i * g            y = o * c'           ifo-pooling
 
     J. Bradbury, S. Merity, C. Xiong and R. Socher, "Quasi-Recurrent Neural Networks",
     arXiv 1611.01576, 2016. The convolution sees this input and the `window - 1` before it, which
     the carry holds; before the first they are zeros. Masked steps are not among them.
 
-    Params: `kernel` [window, input, 3 * hidden], the oldest input first, `bias` [3 * hidden]; in
-    the order f g o.
+    Params: `kernel` [window, input, gates * hidden], the oldest input first, `bias`
+    [gates * hidden]; in the order i f g o, without the gates that the pooling has not.
 
     >>> cell = qrnn(hidden_size=3, window=2)
     >>> params = cell.init(jax.random.key(0), input_size=4)
@@ -46,17 +55,19 @@ def qrnn(hidden_size: int, *, window: PositiveInt = 2) -> Cell:
     Args:
       hidden_size: number of memory cells.
       window: how many inputs a gate sees.
+      pooling: which gates pool over time, forget alone, with output, or with input too.
 
     Raises:
-      ValueError: `hidden_size` or `window` is not positive.
+      ValueError: `hidden_size` or `window` is not positive, or there is no such pooling.
     """
-    for name, value in (("hidden_size", hidden_size), ("window", window)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    require_sizes(hidden_size=hidden_size, window=window)
+    require_choices(_GATES, pooling=pooling)
+    gates = _GATES[pooling]
 
     def init(key: Array, input_size: int) -> Params:
-        kernel = per_gate(glorot_uniform, 3)(key, (window, input_size, 3 * hidden_size))
-        return {"kernel": kernel, "bias": jnp.zeros(3 * hidden_size)}
+        columns = len(gates) * hidden_size
+        kernel = per_gate(glorot_uniform, len(gates))(key, (window, input_size, columns))
+        return {"kernel": kernel, "bias": jnp.zeros(columns)}
 
     def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> QRNNCarry:
         _, input_size, _ = params["kernel"].shape
@@ -66,31 +77,31 @@ def qrnn(hidden_size: int, *, window: PositiveInt = 2) -> Cell:
             inputs=jnp.zeros((*batch_shape, window - 1, input_size), dtype),
         )
 
-    return Cell(init, initial_carry, _step, hidden_size, parallel=_parallel)
+    def step(params: Params, carry: QRNNCarry, x: Array) -> tuple[QRNNCarry, Array]:
+        seen = jnp.concatenate([carry.inputs, x[..., None, :]], axis=-2)
+        keep, written, shown = _terms(gates, params, seen)
+        cell = keep * carry.cell + written
+        return QRNNCarry(cell, seen[..., 1:, :]), shown * cell
+
+    def parallel(
+        params: Params, carry: QRNNCarry, xs: Array, mask: Array | None, resets: Array | None
+    ) -> tuple[QRNNCarry, Array]:
+        xs = blank_masked(xs, mask)
+        seen, last_inputs = _windows(carry.inputs, xs, mask, resets)
+        keep, written, shown = _terms(gates, params, seen)
+        last, c_tbh = linear_recurrence(keep, written, carry.cell, mask=mask, resets=resets)
+        return QRNNCarry(last, last_inputs), blank_masked(shown * c_tbh, mask)
+
+    return Cell(init, initial_carry, step, hidden_size, parallel=parallel)
 
 
-def _step(params: Params, carry: QRNNCarry, x: Array) -> tuple[QRNNCarry, Array]:
-    seen = jnp.concatenate([carry.inputs, x[..., None, :]], axis=-2)
-    f, g, o = _gates(params, seen)
-    cell = f * carry.cell + (1 - f) * g
-    return QRNNCarry(cell, seen[..., 1:, :]), o * cell
-
-
-def _parallel(
-    params: Params, carry: QRNNCarry, xs: Array, mask: Array | None, resets: Array | None
-) -> tuple[QRNNCarry, Array]:
-    xs = blank_masked(xs, mask)
-    seen, last_inputs = _windows(carry.inputs, xs, mask, resets)
-    f, g, o = _gates(params, seen)
-    last, c_tbh = linear_recurrence(f, (1 - f) * g, carry.cell, mask=mask, resets=resets)
-    return QRNNCarry(last, last_inputs), blank_masked(o * c_tbh, mask)
-
-
-def _gates(params: Params, seen: Array) -> tuple[Array, Array, Array]:
-    """Activated gates of windows of inputs [..., window, input]."""
+def _terms(gates: str, params: Params, seen: Array) -> tuple[Array, Array, Array | float]:
+    """What windows of inputs [..., window, input] keep of the memory, write to it, and show."""
     z = jnp.tensordot(seen, params["kernel"], axes=2) + params["bias"]
-    f, g, o = jnp.split(z, 3, axis=-1)
-    return jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+    into = dict(zip(gates, jnp.split(z, len(gates), axis=-1), strict=True))
+    f = jax.nn.sigmoid(into["f"])
+    i = jax.nn.sigmoid(into["i"]) if "i" in into else 1 - f
+    return f, i * jnp.tanh(into["g"]), jax.nn.sigmoid(into["o"]) if "o" in into else 1.0
 
 
 def _windows(

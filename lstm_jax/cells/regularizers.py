@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Params
-from lstm_jax.cells.noisy_cells import dropout_mask, require_rates
+from lstm_jax.cells.checks import require_rates
+from lstm_jax.cells.noisy_cells import dropout_mask
 
 
 def weight_drop(key: Array | None, params: Params, rate: float) -> Params:
@@ -80,7 +81,9 @@ def temporal_activation_penalty(ys: Array, weight: float, mask: Array | None = N
 
 
 def _mean_square(x: Array, mask: Array | None) -> Array:
-    # Chosen before the square, so that no infinity of the padding comes into the gradient.
-    x = x if mask is None else jnp.where(mask[..., None], x, 0)
-    count = x.size if mask is None else mask.sum() * x.shape[-1]
-    return jnp.square(x).sum() / jnp.maximum(count, 1)
+    if mask is None:
+        return jnp.square(x).sum() / max(x.size, 1)
+    # One flag serves all units of a step, and of a convolutional cell all places too. It chooses
+    # before the square, so that no infinity of the padding comes into the gradient.
+    mask = jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x.shape)
+    return jnp.square(jnp.where(mask, x, 0)).sum() / jnp.maximum(mask.sum(), 1)

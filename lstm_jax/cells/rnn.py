@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
-from lstm_jax.cells.initializers import glorot_uniform, orthogonal
+from lstm_jax.cells.checks import require_choices, require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
+from lstm_jax.cells.initializers import (
+    KERNEL_INITIALIZERS,
+    gate_kernels,
+    glorot_uniform,
+    torch_uniform,
+)
 from lstm_jax.config import register
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
@@ -24,12 +31,22 @@ class RNNCarry(NamedTuple):
 
 
 @register("cell")
-def rnn(hidden_size: int, *, activation: Literal["tanh", "relu"] = "tanh") -> Cell:
+def rnn(
+    hidden_size: int,
+    *,
+    activation: Literal["tanh", "relu"] = "tanh",
+    initializer: Literal[
+        "glorot_orthogonal", "lecun_orthogonal", "torch_uniform", "glorot_identity"
+    ] = "glorot_orthogonal",
+) -> Cell:
     """Simple recurrent network.
 
         h' = activation(W x + U h + b)
 
-    J. L. Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990.
+    J. L. Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990. With relu and a
+    recurrent kernel that starts as the identity it is the IRNN: Q. V. Le, N. Jaitly and
+    G. E. Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+    arXiv 1504.00941.
 
     Params: `kernel` [input, hidden], `recurrent_kernel` [hidden, hidden], `bias` [hidden].
 
@@ -42,28 +59,25 @@ def rnn(hidden_size: int, *, activation: Literal["tanh", "relu"] = "tanh") -> Ce
     Args:
       hidden_size: number of units.
       activation: what is applied to the sum, tanh or relu.
+      initializer: of the kernel and of the recurrent kernel; torch_uniform serves the bias too.
 
     Raises:
-      ValueError: `hidden_size` is not positive, or there is no such activation.
+      ValueError: `hidden_size` is not positive, or a name is not a choice.
     """
-    _require(hidden_size, activation)
+    require_choices(KERNEL_INITIALIZERS, initializer=initializer)
 
     def init(key: Array, input_size: int) -> Params:
-        kernel_key, recurrent_key = jax.random.split(key)
-        return {
-            "kernel": glorot_uniform(kernel_key, (input_size, hidden_size)),
-            "recurrent_kernel": orthogonal(recurrent_key, (hidden_size, hidden_size)),
-            "bias": jnp.zeros(hidden_size),
-        }
+        *kernel_keys, bias_key = jax.random.split(key, 3)
+        bias = jnp.zeros(hidden_size)
+        if initializer == "torch_uniform":  # torch has two biases, and one is their sum
+            bias = torch_uniform(hidden_size)(bias_key, (2, hidden_size)).sum(axis=0)
+        kernels = gate_kernels(kernel_keys, input_size, hidden_size, 1, initializer=initializer)
+        return kernels | {"bias": bias}
 
-    return gated_cell(
-        init=init,
-        initial_carry=_zeros(hidden_size),
-        project=lambda params, x: x @ params["kernel"] + params["bias"],
-        recur=lambda params, carry: carry.hidden @ params["recurrent_kernel"],
-        update=_update(activation),
-        output_size=hidden_size,
-    )
+    def recur(params: Params, carry: RNNCarry) -> Array:
+        return carry.hidden @ params["recurrent_kernel"]
+
+    return _without_gates(hidden_size, activation, init, recur)
 
 
 @register("cell")
@@ -94,7 +108,6 @@ def ind_rnn(hidden_size: int, *, activation: Literal["tanh", "relu"] = "relu") -
     Raises:
       ValueError: `hidden_size` is not positive, or there is no such activation.
     """
-    _require(hidden_size, activation)
 
     def init(key: Array, input_size: int) -> Params:
         kernel_key, recurrent_key = jax.random.split(key)
@@ -104,31 +117,20 @@ def ind_rnn(hidden_size: int, *, activation: Literal["tanh", "relu"] = "relu") -
             "bias": jnp.zeros(hidden_size),
         }
 
-    return gated_cell(
-        init=init,
-        initial_carry=_zeros(hidden_size),
-        project=lambda params, x: x @ params["kernel"] + params["bias"],
-        recur=lambda params, carry: carry.hidden * params["recurrent_kernel"],
-        update=_update(activation),
-        output_size=hidden_size,
-    )
+    def recur(params: Params, carry: RNNCarry) -> Array:
+        return carry.hidden * params["recurrent_kernel"]
+
+    return _without_gates(hidden_size, activation, init, recur)
 
 
-def _require(hidden_size: int, activation: str) -> None:
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation must be one of {list(_ACTIVATIONS)}, got {activation!r}")
-
-
-def _zeros(hidden_size: int) -> Callable[[Params, tuple[int, ...]], RNNCarry]:
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> RNNCarry:
-        return RNNCarry(jnp.zeros((*batch_shape, hidden_size), params["recurrent_kernel"].dtype))
-
-    return initial_carry
-
-
-def _update(activation: str) -> Callable[..., tuple[RNNCarry, Array]]:
+def _without_gates(
+    hidden_size: int,
+    activation: str,
+    init: Callable[[Array, int], Params],
+    recur: Callable[[Params, RNNCarry], Array],
+) -> Cell:
+    require_sizes(hidden_size=hidden_size)
+    require_choices(_ACTIVATIONS, activation=activation)
     activate = _ACTIVATIONS[activation]
 
     def update(params: Params, carry: RNNCarry, z: Array, r: Array) -> tuple[RNNCarry, Array]:
@@ -136,4 +138,11 @@ def _update(activation: str) -> Callable[..., tuple[RNNCarry, Array]]:
         hidden = activate(z + r)
         return RNNCarry(hidden), hidden
 
-    return update
+    return gated_cell(
+        init=init,
+        initial_carry=zero_carry(RNNCarry, hidden_size),
+        project=lambda params, x: x @ params["kernel"] + params["bias"],
+        recur=recur,
+        update=update,
+        output_size=hidden_size,
+    )

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
+from lstm_jax.cells.checks import require_choices, require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
 from lstm_jax.cells.initializers import glorot_uniform, orthogonal, per_gate
 from lstm_jax.config import PositiveInt, register
 
@@ -65,8 +67,7 @@ def slstm(
         forget gate.
     """
     require_heads(hidden_size, num_heads)
-    if forget_gate not in ("sigmoid", "exp"):
-        raise ValueError(f"forget_gate must be 'sigmoid' or 'exp', got {forget_gate!r}")
+    require_choices(("sigmoid", "exp"), forget_gate=forget_gate)
     head_size = hidden_size // num_heads
 
     def init(key: Array, input_size: int) -> Params:
@@ -83,10 +84,6 @@ def slstm(
             "bias": jnp.repeat(jnp.array([0.0, forget_bias, 0.0, 0.0]), hidden_size),
         }
 
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> SLSTMCarry:
-        zeros = jnp.zeros((*batch_shape, hidden_size), params["kernel"].dtype)
-        return SLSTMCarry(zeros, zeros, zeros, zeros)
-
     def recur(params: Params, carry: SLSTMCarry) -> Array:
         batch = carry.hidden.shape[:-1]
         heads = carry.hidden.reshape(*batch, num_heads, head_size)
@@ -100,7 +97,7 @@ def slstm(
 
     return gated_cell(
         init=init,
-        initial_carry=initial_carry,
+        initial_carry=zero_carry(SLSTMCarry, hidden_size),
         project=lambda params, x: x @ params["kernel"] + params["bias"],
         recur=recur,
         update=update,
@@ -114,9 +111,7 @@ def require_heads(hidden_size: int, num_heads: int) -> None:
     Raises:
       ValueError: they do not.
     """
-    for name, value in (("hidden_size", hidden_size), ("num_heads", num_heads)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    require_sizes(hidden_size=hidden_size, num_heads=num_heads)
     if hidden_size % num_heads:
         raise ValueError(f"num_heads must divide hidden_size {hidden_size}, got {num_heads}")
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params
+from lstm_jax.cells.checks import require_choices, require_sizes
+from lstm_jax.cells.initial_carry import zero_carry
 from lstm_jax.cells.initializers import glorot_uniform, per_gate
 from lstm_jax.cells.linear_recurrence import blank_masked, linear_recurrence
 from lstm_jax.config import PositiveFloat, register
@@ -45,7 +47,8 @@ def sru(
     parallel form. If input and hidden sizes differ the highway is a product of the input.
 
     Params: `kernel` [input, 3 * hidden] in the order f g r, `bias` [2 * hidden] in the order
-    f r; if sizes differ `highway_kernel` [input, hidden]; with peepholes `peephole` [2 * hidden].
+    f r; if sizes differ `highway_kernel` [input, hidden]; with peepholes `peephole_kernel`
+    [2 * hidden].
 
     >>> cell = sru(hidden_size=3)
     >>> params = cell.init(jax.random.key(0), input_size=2)
@@ -64,10 +67,8 @@ def sru(
     Raises:
       ValueError: `hidden_size` is not positive, or there is no such activation.
     """
-    if hidden_size < 1:
-        raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation must be one of {list(_ACTIVATIONS)}, got {activation!r}")
+    require_sizes(hidden_size=hidden_size)
+    require_choices(_ACTIVATIONS, activation=activation)
     shown = _ACTIVATIONS[activation]
 
     def init(key: Array, input_size: int) -> Params:
@@ -80,13 +81,10 @@ def sru(
             params["highway_kernel"] = glorot_uniform(highway_key, (input_size, hidden_size))
         if peepholes:
             bound = hidden_size**-0.5
-            params["peephole"] = jax.random.uniform(
+            params["peephole_kernel"] = jax.random.uniform(
                 peephole_key, (2 * hidden_size,), minval=-bound, maxval=bound
             )
         return params
-
-    def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> SRUCarry:
-        return SRUCarry(jnp.zeros((*batch_shape, hidden_size), params["kernel"].dtype))
 
     def project(params: Params, x: Array) -> Array:
         """Gates, candidate and highway, in the order f r g x."""
@@ -98,7 +96,7 @@ def sru(
     def step(params: Params, carry: SRUCarry, x: Array) -> tuple[SRUCarry, Array]:
         f, r, g, highway = jnp.split(project(params, x), 4, axis=-1)
         if peepholes:
-            peephole_f, peephole_r = jnp.split(params["peephole"], 2)
+            peephole_f, peephole_r = jnp.split(params["peephole_kernel"], 2)
             f, r = f + peephole_f * carry.cell, r + peephole_r * carry.cell
         f, r = jax.nn.sigmoid(f), jax.nn.sigmoid(r)
         cell = f * carry.cell + (1 - f) * g
@@ -113,4 +111,4 @@ def sru(
         return SRUCarry(last), blank_masked(r * shown(c_tbh) + (1 - r) * highway, mask)
 
     at_once = None if peepholes else parallel
-    return Cell(init, initial_carry, step, hidden_size, parallel=at_once)
+    return Cell(init, zero_carry(SRUCarry, hidden_size), step, hidden_size, parallel=at_once)

@@ -13,10 +13,11 @@ OPTIONS = {
     "lstm": [
         {"peepholes": True, "cell_clip": 1.0},
         {"coupled_gates": True, "learn_initial_carry": True},
-        {"projection_size": 3},
+        {"projection_size": 3, "layer_norm": True, "peepholes": True},
         {"layer_norm": True},
     ],
     "lstm_variant": [{"variant": "full_gate_recurrence"}],
+    "qrnn": [{"pooling": "ifo", "window": 3}],
     "sru": [{"peepholes": True}],
 }
 SPACES = {1: (5,), 2: (4, 3), 3: (3, 2, 2)}

@@ -1,7 +1,8 @@
-"""The convolutional LSTM against torch's convolutions, Keras and the LSTM, in 1 to 3 dimensions."""
+"""The convolutional LSTM against torch's convolutions, Keras, Flax and the LSTM."""
 
 import os
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,6 +98,27 @@ def test_equals_keras_with_the_same_arrays(dimensions):
     layer.set_weights([np.asarray(params[n]) for n in ("kernel", "recurrent_kernel", "bias")])
     theirs = keras.ops.convert_to_numpy(layer(xs_bt))
     np.testing.assert_allclose(lj.scan(cell, params, None, xs)[1].swapaxes(0, 1), theirs, **CLOSE)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_equals_flax_with_the_same_arrays(dimensions):
+    cell, params, xs = example(dimensions)
+
+    def in_their_order(array):
+        i, f, g, o = jnp.split(array, 4, axis=-1)
+        return jnp.concatenate([i, g, f, o], axis=-1)
+
+    bias = in_their_order(params["bias"]).at[2 * HIDDEN : 3 * HIDDEN].add(-1)  # they add 1 to f
+    theirs = {
+        "ih": {"kernel": in_their_order(params["kernel"]), "bias": bias},
+        "hh": {
+            "kernel": in_their_order(params["recurrent_kernel"]),
+            "bias": jnp.zeros(4 * HIDDEN),
+        },
+    }
+    layer = nn.RNN(nn.ConvLSTMCell(HIDDEN, (3,) * dimensions), time_major=True)
+    expected = layer.apply({"params": {"cell": theirs}}, xs)
+    np.testing.assert_allclose(lj.scan(cell, params, None, xs)[1], expected, **CLOSE)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])

@@ -10,50 +10,36 @@ import pytest
 import lstm_jax as lj
 from lstm_jax.cells.gru import GATE_ORDER, GRUCarry, gru
 from tests.cells.naive import assert_follows, noisy, sigmoid
+from tests.cells.torch_reference import assert_equals_torch
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def as_torch(array):
+def as_torch(params):
     """Our gates z r h on the last axis as torch's r z h on the first."""
-    z, r, h = np.split(np.asarray(array), 3, axis=-1)
-    return np.concatenate([r, z, h], axis=-1).T
+
+    def turned(array):
+        z, r, h = jnp.split(array, 3, axis=-1)
+        return jnp.concatenate([r, z, h], axis=-1).T
+
+    return {
+        "weight_ih_l0": turned(params["kernel"]),
+        "weight_hh_l0": turned(params["recurrent_kernel"]),
+        "bias_ih_l0": turned(params["bias"][0]),
+        "bias_hh_l0": turned(params["bias"][1]),
+    }
 
 
 @pytest.mark.parametrize(("batch", "time", "inputs", "hidden"), [(1, 1, 1, 1), (3, 17, 5, 8)])
 def test_reset_after_equals_torch_in_value_and_gradient(batch, time, inputs, hidden):
-    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
-    cell = gru(hidden)
-    params = noisy(cell.init(jax.random.key(1), inputs), seed=0)
-    xs = jax.random.normal(jax.random.key(2), (time, batch, inputs))
-    start = jax.random.normal(jax.random.key(3), (batch, hidden))
-    weights = jax.random.normal(jax.random.key(4), (time, batch, hidden))
-
-    theirs = torch.nn.GRU(inputs, hidden)
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(torch.tensor(as_torch(params["kernel"])))
-        theirs.weight_hh_l0.copy_(torch.tensor(as_torch(params["recurrent_kernel"])))
-        theirs.bias_ih_l0.copy_(torch.tensor(as_torch(params["bias"][0])))
-        theirs.bias_hh_l0.copy_(torch.tensor(as_torch(params["bias"][1])))
-    x, h0 = (torch.tensor(np.asarray(a), requires_grad=True) for a in (xs, start))
-    ys, last = theirs(x, h0[None])
-    (ys * torch.tensor(np.asarray(weights))).sum().backward()
-
-    def loss(params, xs, start):
-        carry, ys = lj.scan(cell, params, GRUCarry(start), xs)
-        return jnp.sum(ys * weights), (carry, ys)
-
-    (_, (carry, ours)), grads = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(params, xs, start)
-    np.testing.assert_allclose(ours, ys.detach(), **CLOSE)
-    np.testing.assert_allclose(carry.hidden, last[0].detach(), **CLOSE)
-    np.testing.assert_allclose(as_torch(grads[0]["kernel"]), theirs.weight_ih_l0.grad, **CLOSE)
-    np.testing.assert_allclose(
-        as_torch(grads[0]["recurrent_kernel"]), theirs.weight_hh_l0.grad, **CLOSE
+    assert_equals_torch(
+        gru(hidden),
+        lambda torch: torch.nn.GRU(inputs, hidden),
+        as_torch,
+        time=time,
+        batch=batch,
+        input_size=inputs,
     )
-    np.testing.assert_allclose(as_torch(grads[0]["bias"][0]), theirs.bias_ih_l0.grad, **CLOSE)
-    np.testing.assert_allclose(as_torch(grads[0]["bias"][1]), theirs.bias_hh_l0.grad, **CLOSE)
-    np.testing.assert_allclose(grads[1], x.grad, **CLOSE)
-    np.testing.assert_allclose(grads[2], h0.grad, **CLOSE)
 
 
 @pytest.mark.parametrize("reset_after", [True, False])
@@ -115,6 +101,36 @@ def test_recur_is_linear_with_biases_that_are_not_zero():
     np.testing.assert_allclose(both, apart, rtol=1e-5, atol=1e-5)
 
 
-def test_a_size_that_cannot_be_is_refused():
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_torch_uniform_draws_what_torch_draws(reset_after):
+    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
+    torch.manual_seed(0)
+    theirs = torch.nn.GRU(30, 100)
+    params = gru(100, reset_after=reset_after, initializer="torch_uniform").init(
+        jax.random.key(0), 30
+    )
+    for ours, reference in (
+        (params["kernel"], theirs.weight_ih_l0),
+        (params["recurrent_kernel"], theirs.weight_hh_l0),
+        (params["bias"].reshape(-1, 300)[0], theirs.bias_ih_l0),
+        (params["bias"].reshape(-1, 300)[-1], theirs.bias_hh_l0),
+    ):
+        reference = reference.detach().numpy()
+        assert ours.size == reference.size
+        np.testing.assert_allclose(ours.std(), reference.std(), rtol=0.1)
+        np.testing.assert_allclose(abs(ours).max(), abs(reference).max(), rtol=0.02)
+
+
+def test_each_gate_starts_orthogonal_and_without_bias():
+    for initializer in ("glorot_orthogonal", "lecun_orthogonal"):
+        params = gru(6, initializer=initializer).init(jax.random.key(0), 3)
+        for gate in jnp.split(params["recurrent_kernel"], 3, axis=1):
+            np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-5)
+        assert not params["bias"].any()
+
+
+def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
         gru(0)
+    with pytest.raises(ValueError, match=r"initializer must be one of 'glorot.*, got 'identity'"):
+        gru(3, initializer="identity")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
-
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+from tests.cells.torch_reference import assert_equals_torch, with_one_bias
 
 
 def test_step_follows_the_equations():
@@ -32,35 +31,14 @@ def test_step_follows_the_equations():
 
 @pytest.mark.parametrize(("batch", "time", "inputs", "hidden"), [(1, 1, 1, 1), (3, 17, 5, 8)])
 def test_equals_torch_in_value_and_gradient(batch, time, inputs, hidden):
-    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
-    cell = lj.lstm(hidden)
-    params = cell.init(jax.random.key(1), inputs)
-    xs = jax.random.normal(jax.random.key(2), (time, batch, inputs))
-    weights = jax.random.normal(jax.random.key(3), (time, batch, hidden))
-
-    theirs = torch.nn.LSTM(inputs, hidden)
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(torch.tensor(np.asarray(params["kernel"].T)))
-        theirs.weight_hh_l0.copy_(torch.tensor(np.asarray(params["recurrent_kernel"].T)))
-        theirs.bias_ih_l0.copy_(torch.tensor(np.asarray(params["bias"])))
-        theirs.bias_hh_l0.zero_()
-    x = torch.tensor(np.asarray(xs), requires_grad=True)
-    ys, (h, c) = theirs(x)
-    (ys * torch.tensor(np.asarray(weights))).sum().backward()
-
-    def loss(params, xs):
-        carry, ys = lj.scan(cell, params, None, xs)
-        return jnp.sum(ys * weights), (carry, ys)
-
-    (_, (carry, ours)), grads = jax.value_and_grad(loss, (0, 1), has_aux=True)(params, xs)
-    close = {"rtol": 1e-4, "atol": 1e-5}
-    np.testing.assert_allclose(ours, ys.detach(), **close)
-    np.testing.assert_allclose(carry.hidden, h[0].detach(), **close)
-    np.testing.assert_allclose(carry.cell, c[0].detach(), **close)
-    np.testing.assert_allclose(grads[0]["kernel"], theirs.weight_ih_l0.grad.T, **close)
-    np.testing.assert_allclose(grads[0]["recurrent_kernel"], theirs.weight_hh_l0.grad.T, **close)
-    np.testing.assert_allclose(grads[0]["bias"], theirs.bias_ih_l0.grad, **close)
-    np.testing.assert_allclose(grads[1], x.grad, **close)
+    assert_equals_torch(
+        lj.lstm(hidden),
+        lambda torch: torch.nn.LSTM(inputs, hidden),
+        with_one_bias,
+        time=time,
+        batch=batch,
+        input_size=inputs,
+    )
 
 
 def test_forget_bias_stands_on_the_forget_gate_alone():

@@ -7,8 +7,7 @@ import pytest
 
 import lstm_jax as lj
 from tests.cells.naive import assert_follows, noisy, sigmoid
-
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+from tests.cells.torch_reference import CLOSE, assert_equals_torch, with_one_bias
 
 
 def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh):
@@ -16,7 +15,8 @@ def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh):
 
     def step(params, carry, x):
         c, h = carry
-        z = x @ params["kernel"] + h @ params["recurrent_kernel"] + params["bias"]
+        z = norm(x @ params["kernel"], params, "kernel_norm")
+        z = z + norm(h @ params["recurrent_kernel"], params, "recurrent_norm") + params["bias"]
         size = len(c)
         z_i = z[: -3 * size]
         z_f, z_g, z_o = np.split(z[-3 * size :], 3)
@@ -25,10 +25,19 @@ def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh):
         f = gate(z_f + p_f * c)
         i = 1 - f if "coupled" in options else gate(z_i + p[:size] * c)
         c = np.clip(f * c + i * squash(z_g), -clip, clip)
-        h = gate(z_o + p_o * c) * squash(c)
+        h = gate(z_o + p_o * c) * squash(norm(c, params, "cell_norm"))
+        h = h @ params["projection_kernel"] if "projection_kernel" in params else h
         return lj.LSTMCarry(c, h), h
 
     return step
+
+
+def norm(z, params, name):
+    """Layer normalisation where the cell has one of this name."""
+    if name not in params:
+        return z
+    scaled = (z - z.mean()) / np.sqrt(z.var() + 1e-5)
+    return scaled * params[name]["gamma"] + params[name].get("beta", 0)
 
 
 def hard_sigmoid(z):
@@ -47,6 +56,25 @@ def hard_sigmoid(z):
         ({"activation": "relu"}, reference(squash=lambda z: np.maximum(z, 0))),
         ({"activation": "hard_tanh"}, reference(squash=lambda z: np.clip(z, -1, 1))),
         ({"activation": "identity"}, reference(squash=lambda z: z)),
+        ({"layer_norm": True, "coupled_gates": True}, reference(options="coupled")),
+        ({"layer_norm": True, "peepholes": True, "projection_size": 2}, reference()),
+        (
+            {
+                "layer_norm": True,
+                "peepholes": True,
+                "projection_size": 3,
+                "coupled_gates": True,
+                "cell_clip": 0.5,
+                "gate_activation": "hard_sigmoid",
+                "activation": "hard_tanh",
+            },
+            reference(
+                options="coupled",
+                clip=0.5,
+                gate=hard_sigmoid,
+                squash=lambda z: np.clip(z, -1, 1),
+            ),
+        ),
     ],
 )
 def test_options_follow_their_equations_in_value_and_derivative(options, expected):
@@ -55,39 +83,16 @@ def test_options_follow_their_equations_in_value_and_derivative(options, expecte
 
 @pytest.mark.parametrize(("hidden", "projection"), [(8, 3), (5, 1)])
 def test_projection_equals_torch_in_value_and_gradient(hidden, projection):
-    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
-    inputs, shape = 4, (9, 3)
     cell = lj.lstm(hidden, projection_size=projection)
-    params = cell.init(jax.random.key(1), inputs)
-    xs = jax.random.normal(jax.random.key(2), (*shape, inputs))
-    weights = jax.random.normal(jax.random.key(3), (*shape, projection))
-    theirs = torch.nn.LSTM(inputs, hidden, proj_size=projection)
-    pairs = {
-        "kernel": theirs.weight_ih_l0,
-        "recurrent_kernel": theirs.weight_hh_l0,
-        "bias": theirs.bias_ih_l0,
-        "projection_kernel": theirs.weight_hr_l0,
-    }
-    with torch.no_grad():
-        for name, weight in pairs.items():
-            weight.copy_(torch.tensor(np.asarray(params[name].T)))
-        theirs.bias_hh_l0.zero_()
-    x = torch.tensor(np.asarray(xs), requires_grad=True)
-    expected, (h, c) = theirs(x)
-    (expected * torch.tensor(np.asarray(weights))).sum().backward()
-
-    def loss(params, xs):
-        carry, ys = lj.scan(cell, params, None, xs)
-        return jnp.sum(ys * weights), (carry, ys)
-
-    (_, (carry, ys)), grads = jax.value_and_grad(loss, (0, 1), has_aux=True)(params, xs)
     assert cell.output_size == projection
-    np.testing.assert_allclose(ys, expected.detach(), **CLOSE)
-    np.testing.assert_allclose(carry.hidden, h[0].detach(), **CLOSE)
-    np.testing.assert_allclose(carry.cell, c[0].detach(), **CLOSE)
-    np.testing.assert_allclose(grads[1], x.grad, **CLOSE)
-    for name, weight in pairs.items():
-        np.testing.assert_allclose(grads[0][name], np.asarray(weight.grad).T, **CLOSE)
+    assert_equals_torch(
+        cell,
+        lambda torch: torch.nn.LSTM(4, hidden, proj_size=projection),
+        lambda p: with_one_bias(p) | {"weight_hr_l0": p["projection_kernel"].T},
+        time=9,
+        batch=3,
+        input_size=4,
+    )
 
 
 @pytest.mark.parametrize("peepholes", [False, True])

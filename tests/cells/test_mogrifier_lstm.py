@@ -77,7 +77,7 @@ def test_low_rank_equals_the_full_matrix_that_is_its_product():
     ("options", "message"),
     [
         ({"rounds": -1}, "rounds must be at least 0, got -1"),
-        ({"rank": 0}, "rank must be at least 1 or None, got 0"),
+        ({"rank": 0}, "rank must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):

@@ -20,6 +20,8 @@ CELLS = {
     "qrnn_1": qrnn(HIDDEN, window=1),
     "qrnn_2": qrnn(HIDDEN),
     "qrnn_4": qrnn(HIDDEN, window=4),
+    "qrnn_f": qrnn(HIDDEN, pooling="f"),
+    "qrnn_ifo": qrnn(HIDDEN, pooling="ifo"),
     "sru": sru(HIDDEN),
     "sru_tanh": sru(HIDDEN, activation="tanh", highway_bias=-1.0, highway_scale=1.5),
     "mlstm_one_chunk": mlstm(HIDDEN, num_heads=2),

@@ -12,10 +12,12 @@ TIME, BATCH, INPUT, HIDDEN = 12, 2, 3, 4
 
 
 @pytest.mark.parametrize("backend", ["reference", "parallel"])
-@pytest.mark.parametrize("window", [1, 2, 5])
-def test_equals_a_torch_convolution_and_pooling_in_value_and_gradient(window, backend):
+@pytest.mark.parametrize(
+    ("window", "pooling"), [(1, "fo"), (2, "fo"), (5, "fo"), (3, "f"), (2, "ifo")]
+)
+def test_equals_a_torch_convolution_and_pooling_in_value_and_gradient(window, pooling, backend):
     torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
-    cell = qrnn(HIDDEN, window=window)
+    cell = qrnn(HIDDEN, window=window, pooling=pooling)
     params = cell.init(jax.random.key(0), INPUT)
     params["bias"] = jax.random.normal(jax.random.key(1), params["bias"].shape)
     xs = jax.random.normal(jax.random.key(2), (TIME, BATCH, INPUT))
@@ -27,11 +29,14 @@ def test_equals_a_torch_convolution_and_pooling_in_value_and_gradient(window, ba
     )
     padded = torch.nn.functional.pad(x.permute(1, 2, 0), (window - 1, 0))
     z = torch.nn.functional.conv1d(padded, kernel.permute(2, 1, 0), bias).permute(2, 0, 1)
-    f, g, o = z.chunk(3, dim=-1)
+    # The blocks stand in the order i f g o, where there are any.
+    *i, f, g = z[..., : (2 + pooling.startswith("i")) * HIDDEN].split(HIDDEN, dim=-1)
+    o = z[..., -HIDDEN:].sigmoid() if pooling.endswith("o") else torch.ones_like(f)
+    i = i[0].sigmoid() if i else 1 - f.sigmoid()
     c, expected = torch.zeros(BATCH, HIDDEN), []
     for t in range(TIME):
-        c = f[t].sigmoid() * c + (1 - f[t].sigmoid()) * g[t].tanh()
-        expected.append(o[t].sigmoid() * c)
+        c = f[t].sigmoid() * c + i[t] * g[t].tanh()
+        expected.append(o[t] * c)
     (torch.stack(expected) * torch.tensor(np.asarray(weights))).sum().backward()
 
     def loss(params, xs):
@@ -68,3 +73,8 @@ def test_carry_holds_the_last_valid_inputs():
 def test_sizes_that_cannot_be_are_refused(size, window, message):
     with pytest.raises(ValueError, match=message):
         qrnn(size, window=window)
+
+
+def test_a_pooling_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="pooling must be one of 'f', 'fo', 'ifo', got 'max'"):
+        qrnn(3, pooling="max")

@@ -83,6 +83,16 @@ def test_penalties_count_valid_steps_alone():
     np.testing.assert_allclose(found, changes.mean(), rtol=1e-6)
 
 
+def test_penalties_of_outputs_in_space_count_valid_steps_alone():
+    ys = jax.random.normal(KEY, (4, 2, 5, 3, 6))  # [time, batch, height, width, channels]
+    mask = jnp.arange(4)[:, None] < jnp.array([4, 2])
+    squares = np.concatenate([ys[:, 0], ys[:2, 1]]) ** 2
+    np.testing.assert_allclose(activation_penalty(ys, 1.0, mask), squares.mean(), rtol=1e-5)
+    changes = np.concatenate([np.diff(ys[:, 0], axis=0), np.diff(ys[:2, 1], axis=0)]) ** 2
+    found = temporal_activation_penalty(ys, 1.0, mask)
+    np.testing.assert_allclose(found, changes.mean(), rtol=1e-5)
+
+
 def test_penalties_of_nothing_are_zero():
     assert temporal_activation_penalty(jnp.ones((1, 2, 3)), 1.0) == 0
     assert activation_penalty(jnp.ones((2, 3, 4)), 1.0, jnp.zeros((2, 3), bool)) == 0

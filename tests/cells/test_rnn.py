@@ -7,7 +7,8 @@ import pytest
 
 import lstm_jax as lj
 from lstm_jax.cells.rnn import RNNCarry, ind_rnn, rnn
-from tests.cells.naive import assert_follows, noisy
+from tests.cells.naive import assert_follows
+from tests.cells.torch_reference import assert_equals_torch, with_one_bias
 
 ACTIVATIONS = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}
 
@@ -15,34 +16,26 @@ ACTIVATIONS = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize(("batch", "time", "inputs", "hidden"), [(1, 1, 1, 1), (3, 11, 5, 6)])
 def test_rnn_equals_torch_in_value_and_gradient(batch, time, inputs, hidden, activation):
-    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
-    cell = rnn(hidden, activation=activation)
-    params = noisy(cell.init(jax.random.key(1), inputs), seed=0, scale=0.1)
-    xs = jax.random.normal(jax.random.key(2), (time, batch, inputs))
-    weights = jax.random.normal(jax.random.key(3), (time, batch, hidden))
+    assert_equals_torch(
+        rnn(hidden, activation=activation),
+        lambda torch: torch.nn.RNN(inputs, hidden, nonlinearity=activation),
+        with_one_bias,
+        time=time,
+        batch=batch,
+        input_size=inputs,
+    )
 
-    theirs = torch.nn.RNN(inputs, hidden, nonlinearity=activation)
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(torch.tensor(np.asarray(params["kernel"].T)))
-        theirs.weight_hh_l0.copy_(torch.tensor(np.asarray(params["recurrent_kernel"].T)))
-        theirs.bias_ih_l0.copy_(torch.tensor(np.asarray(params["bias"])))
-        theirs.bias_hh_l0.zero_()
-    x = torch.tensor(np.asarray(xs), requires_grad=True)
-    ys, last = theirs(x)
-    (ys * torch.tensor(np.asarray(weights))).sum().backward()
 
-    def loss(params, xs):
-        carry, ys = lj.scan(cell, params, None, xs)
-        return jnp.sum(ys * weights), (carry, ys)
-
-    (_, (carry, ours)), grads = jax.value_and_grad(loss, (0, 1), has_aux=True)(params, xs)
-    close = {"rtol": 1e-4, "atol": 1e-5}
-    np.testing.assert_allclose(ours, ys.detach(), **close)
-    np.testing.assert_allclose(carry.hidden, last[0].detach(), **close)
-    np.testing.assert_allclose(grads[0]["kernel"], theirs.weight_ih_l0.grad.T, **close)
-    np.testing.assert_allclose(grads[0]["recurrent_kernel"], theirs.weight_hh_l0.grad.T, **close)
-    np.testing.assert_allclose(grads[0]["bias"], theirs.bias_ih_l0.grad, **close)
-    np.testing.assert_allclose(grads[1], x.grad, **close)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_ind_rnn_equals_torch_with_a_diagonal_matrix_in_value_and_gradient(activation):
+    assert_equals_torch(
+        ind_rnn(6, activation=activation),
+        lambda torch: torch.nn.RNN(5, 6, nonlinearity=activation),
+        lambda p: with_one_bias(p | {"recurrent_kernel": jnp.diag(p["recurrent_kernel"])}),
+        time=11,
+        batch=3,
+        input_size=5,
+    )
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -55,23 +48,36 @@ def test_ind_rnn_follows_the_equation(activation):
     assert_follows(ind_rnn(4, activation=activation), reference, input_size=3)
 
 
-def test_ind_rnn_is_an_rnn_with_a_diagonal_matrix():
-    params = ind_rnn(5).init(jax.random.key(0), 3)
-    full = params | {"recurrent_kernel": jnp.diag(params["recurrent_kernel"])}
-    xs = jax.random.normal(jax.random.key(1), (8, 2, 3))
-    np.testing.assert_allclose(
-        lj.scan(ind_rnn(5), params, None, xs)[1],
-        lj.scan(rnn(5, activation="relu"), full, None, xs)[1],
-        rtol=1e-5,
-        atol=1e-6,
-    )
-
-
 def test_ind_rnn_starts_where_no_unit_explodes():
     u = ind_rnn(200).init(jax.random.key(0), 1)["recurrent_kernel"]
     assert u.min() >= 0
     assert u.max() <= 1
     assert u.std() > 0.2
+
+
+def test_torch_uniform_draws_what_torch_draws():
+    torch = pytest.importorskip("torch", reason="torch, the reference, is not installed")
+    torch.manual_seed(0)
+    theirs = torch.nn.RNN(30, 400)
+    params = rnn(400, initializer="torch_uniform").init(jax.random.key(0), 30)
+    for ours, reference in (
+        (params["kernel"], theirs.weight_ih_l0),
+        (params["recurrent_kernel"], theirs.weight_hh_l0),
+        (params["bias"], theirs.bias_ih_l0 + theirs.bias_hh_l0),
+    ):
+        reference = reference.detach().numpy()
+        np.testing.assert_allclose(ours.std(), reference.std(), rtol=0.1)
+        np.testing.assert_allclose(abs(ours).max(), abs(reference).max(), rtol=0.1)
+
+
+def test_an_irnn_starts_as_an_integrator():
+    cell = rnn(4, activation="relu", initializer="glorot_identity")
+    params = cell.init(jax.random.key(0), 4)
+    np.testing.assert_array_equal(params["recurrent_kernel"], np.eye(4))
+    assert not params["bias"].any()
+    params["kernel"] = jnp.eye(4)
+    xs = jax.random.uniform(jax.random.key(1), (10, 4))
+    np.testing.assert_allclose(lj.scan(cell, params, None, xs)[1], jnp.cumsum(xs, 0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("cell", [rnn, ind_rnn])
@@ -80,3 +86,8 @@ def test_what_cannot_be_is_refused(cell):
         cell(0)
     with pytest.raises(ValueError, match=r"activation must be one of .*'relu'.*, got 'gelu'"):
         cell(3, activation="gelu")
+
+
+def test_an_initializer_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"initializer must be one of 'glorot.*, got 'zeros'"):
+        rnn(3, initializer="zeros")

@@ -133,7 +133,7 @@ def test_heads_do_not_see_one_another():
         (0, {}, "hidden_size must be at least 1, got 0"),
         (8, {"num_heads": 0}, "num_heads must be at least 1, got 0"),
         (8, {"num_heads": 3}, "num_heads must divide hidden_size 8, got 3"),
-        (8, {"forget_gate": "tanh"}, "forget_gate must be 'sigmoid' or 'exp', got 'tanh'"),
+        (8, {"forget_gate": "tanh"}, "forget_gate must be one of 'sigmoid', 'exp', got 'tanh'"),
     ],
 )
 def test_what_cannot_be_is_refused(size, options, message):

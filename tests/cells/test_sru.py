@@ -25,7 +25,7 @@ def test_step_follows_the_equations(activation, peepholes, inputs):
     x, c = rng.normal(size=inputs).astype(np.float32), rng.normal(size=HIDDEN).astype(np.float32)
     p = {name: np.float64(value) for name, value in params.items()}
     (wf, wg, wr), (bf, br) = np.split(p["kernel"], 3, axis=1), np.split(p["bias"], 2)
-    vf, vr = np.split(p["peephole"], 2) if peepholes else (0, 0)
+    vf, vr = np.split(p["peephole_kernel"], 2) if peepholes else (0, 0)
     f, r = sigmoid(x @ wf + vf * c + bf), sigmoid(x @ wr + vr * c + br)
     expected_c = f * c + (1 - f) * (x @ wg)
     passed = x if inputs == HIDDEN else x @ p["highway_kernel"]
@@ -57,11 +57,7 @@ def test_peepholes_have_no_parallel_form():
     ("size", "options", "message"),
     [
         (0, {}, "hidden_size must be at least 1, got 0"),
-        (
-            3,
-            {"activation": "relu"},
-            r"activation must be one of \['identity', 'tanh'\], got 'relu'",
-        ),
+        (3, {"activation": "relu"}, "activation must be one of 'identity', 'tanh', got 'relu'"),
     ],
 )
 def test_what_cannot_be_is_refused(size, options, message):

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
-from lstm_jax.cells.noisy_cells import (
-    VariationalCarry,
-    redraw_masks,
-    variational_dropout,
-    zoneout,
-)
+from lstm_jax.cells.noisy_cells import zoneout
+from lstm_jax.cells.variational_dropout import VariationalCarry, redraw_masks, variational_dropout
 from tests.cells.naive import noisy
 
 TIME, BATCH, INPUT, HIDDEN = 8, 3, 4, 5
