@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Carry, Cell, Params, SequenceMap
+from lstm_jax.cells.checks import require_choices
 
 
 class BidirectionalCarry(NamedTuple):
@@ -26,7 +27,10 @@ def bidirectional(
         y[t] = merge(forward over x[0..t], backward over x[T-1..t])
 
     M. Schuster and K. Paliwal, "Bidirectional Recurrent Neural Networks", 1997. With `lengths` or
-    a mask the backward cell starts at the last valid step. Params: `forward`, `backward`.
+    a mask the backward cell starts at the last valid step. With `resets` no direction sees across
+    the beginning of a reset step, so that sequences packed into one stay apart.
+
+    Params: `forward`, `backward`.
 
     >>> import lstm_jax as lj
     >>> layer = bidirectional(lj.lstm(8))
@@ -41,9 +45,14 @@ def bidirectional(
       merge: how the two outputs are put together; their sizes must agree unless by "concat".
 
     Raises:
-      ValueError: the outputs have different sizes and are not concatenated.
+      ValueError: there is no such merge, the outputs have different sizes and are not
+        concatenated, or the inputs have different numbers of axes.
     """
+    require_choices(("concat", "sum", "mean"), merge=merge)
     backward = forward if backward is None else backward
+    axes = forward.input_axes, backward.input_axes
+    if axes[0] != axes[1]:
+        raise ValueError(f"directions need inputs of as many axes, got {axes[0]} and {axes[1]}")
     sizes = forward.output_size, backward.output_size
     if merge != "concat" and sizes[0] != sizes[1]:
         raise ValueError(
@@ -68,14 +77,14 @@ def bidirectional(
         before = (None, None) if carry is None else carry
         options = dict(scan.keywords)
         reverse = options.pop("reverse", False)
+        resets = options.pop("resets", None)
 
-        def run(cell: Any, name: str, i: int, turned: bool) -> Any:
-            return scan.func(
-                cell, params[name], before[i], xs, key=keys[i], reverse=turned, **options
-            )
+        def run(cell: Any, name: str, i: int, turned: bool, resets: Array | None) -> Any:
+            turn = {"key": keys[i], "reverse": turned, "resets": resets}
+            return scan.func(cell, params[name], before[i], xs, **turn, **options)
 
-        one, ys_one = run(forward, "forward", 0, reverse)
-        two, ys_two = run(backward, "backward", 1, not reverse)
+        one, ys_one = run(forward, "forward", 0, reverse, resets)
+        two, ys_two = run(backward, "backward", 1, not reverse, _from_behind(resets, reverse))
         return BidirectionalCarry(one, two), _merge(merge, ys_one, ys_two)
 
     return SequenceMap(
@@ -85,6 +94,14 @@ def bidirectional(
         sum(sizes) if merge == "concat" else sizes[0],
         forward.input_axes,
     )
+
+
+def _from_behind(resets: Array | None, reverse: bool) -> Array | None:
+    """The resets of the other direction: each beginning is reached at the step before it."""
+    if resets is None:
+        return None
+    never = jnp.zeros_like(resets[:1])
+    return jnp.concatenate([never, resets[:-1]] if reverse else [resets[1:], never])
 
 
 def _merge(how: str, a: Array, b: Array) -> Array:

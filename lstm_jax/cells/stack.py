@@ -1,13 +1,15 @@
 """Layers of cells as one cell."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Carry, Cell, Params, SequenceMap
+from lstm_jax.cells.checks import require_choices, require_rates
 from lstm_jax.cells.initializers import glorot_uniform
+from lstm_jax.cells.noisy_cells import noisy_step
 
 Connection = Literal["none", "residual", "highway", "dense"]
 
@@ -24,7 +26,8 @@ def stack(cells: Sequence[Any], *, dropout: float = 0.0, connection: Connection 
         dense       [x, H(x)] above it; the stack yields all layers' outputs   (arXiv 1608.06993)
 
     `scan` runs layer after layer over all time steps, so that each has the fastest backend it can.
-    Params: `layer_0`, `layer_1`, ...; the carry is a tuple by layer.
+    Params: `layer_0`, `layer_1`, ...; around layer 1 a highway has `highway_1`, with `kernel` W
+    [output, output] and `bias` b [output]. The carry is a tuple by layer.
 
     >>> import lstm_jax as lj
     >>> cell = stack([lj.lstm(8), lj.lstm(8)], connection="residual")
@@ -35,56 +38,66 @@ def stack(cells: Sequence[Any], *, dropout: float = 0.0, connection: Connection 
 
     Args:
       cells: the layers, the first one nearest to the input.
-      dropout: share of the activations dropped between layers; only where a key is given.
+      dropout: share of what a layer reads of the one below that is dropped; only where a key is
+        given.
       connection: what goes around a layer.
 
     Raises:
-      ValueError: there is no cell, or the dropout is not in [0, 1).
+      ValueError: there is no cell or no such connection, or the dropout is not in [0, 1).
     """
     cells = tuple(cells)
     if not cells:
         raise ValueError("stack needs at least one cell")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+    require_rates(dropout=dropout)
+    require_choices(get_args(Connection), connection=connection)
 
     def init(key: Array, input_size: int) -> Params:
         params = {}
-        for name, cell, layer_key in zip(_names(cells), cells, _split(key, cells), strict=True):
-            params[name] = cell.init(layer_key, input_size)
+        for i, (cell, layer_key) in enumerate(zip(cells, _split(key, cells), strict=True)):
+            params[f"layer_{i}"] = cell.init(layer_key, input_size)
             if connection == "highway" and input_size == cell.output_size:
-                params[name] |= _init_highway(layer_key, input_size)
+                params[f"highway_{i}"] = _init_highway(layer_key, input_size)
             below = input_size if connection == "dense" else 0
             input_size = below + cell.output_size
         return params
 
     def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> Carry:
         return tuple(
-            cell.initial_carry(params[name], batch_shape)
-            for name, cell in zip(_names(cells), cells, strict=True)
+            cell.initial_carry(params[f"layer_{i}"], batch_shape) for i, cell in enumerate(cells)
         )
 
-    def run(layer: Any, params: Params, carry: Carry, x: Array, key: Array | None) -> Any:
+    def run(
+        layer: Any,
+        params: Params,
+        carry: Carry,
+        x: Array,
+        key: Array | None,
+        around: Callable[[Array], Array] = lambda x: x,
+    ) -> Any:
         carries = []
         keys = _split(key, cells)
         features = x.shape[-1]
-        for i, (name, cell) in enumerate(zip(_names(cells), cells, strict=True)):
-            if i:
-                x = _drop(keys[i], x, dropout)
+        for i, cell in enumerate(cells):
             own = None if carry is None else carry[i]
-            new, y = layer(cell, params[name], own, x, keys[i])
+            # What goes around a layer is whole: else a deep stack would drop it again and again.
+            read = _drop(keys[i], x, dropout) if i else x
+            new, y = layer(cell, params[f"layer_{i}"], own, read, keys[i])
             carries.append(new)
-            x = _connect(connection, params[name], x, y)
+            x = _connect(connection, params.get(f"highway_{i}"), around(x), y)
         # What leaves a dense stack is what its layers made, without the input below them.
         return tuple(carries), x[..., features:] if connection == "dense" else x
 
     def step(params: Params, carry: Carry, x: Array, key: Array | None = None) -> Any:
-        return run(_one_step, params, carry, x, key)
+        return run(noisy_step, params, carry, x, key)
 
     def over_time(scan: Any, params: Params, carry: Carry, xs: Array, key: Array | None) -> Any:
         def layer(cell: Cell, params: Params, carry: Carry, xs: Array, key: Array | None) -> Any:
             return scan(cell, params, carry, xs, key=key)
 
-        return run(layer, params, carry, xs, key)
+        def around(x: Array) -> Array:
+            return _without_padding(x, input_axes, **scan.keywords)
+
+        return run(layer, params, carry, xs, key, around)
 
     sizes = [cell.output_size for cell in cells]
     output_size = sum(sizes) if connection == "dense" else sizes[-1]
@@ -95,14 +108,6 @@ def stack(cells: Sequence[Any], *, dropout: float = 0.0, connection: Connection 
     stochastic = dropout > 0 or any(cell.stochastic for cell in steps)
     made = Cell(init, initial_carry, step, output_size, over_time=over_time)
     return made._replace(stochastic=stochastic, input_axes=input_axes)
-
-
-def _one_step(cell: Cell, params: Params, carry: Carry, x: Array, key: Array | None) -> Any:
-    return cell.step(params, carry, x, *([key] if cell.stochastic else []))
-
-
-def _names(cells: Sequence[Cell]) -> list[str]:
-    return [f"layer_{i}" for i in range(len(cells))]
 
 
 def _split(key: Array | None, cells: Sequence[Cell]) -> Any:
@@ -116,18 +121,28 @@ def _drop(key: Array | None, x: Array, rate: float) -> Array:
     return jnp.where(kept, x / (1 - rate), 0)
 
 
-def _connect(connection: Connection, params: Params, x: Array, y: Array) -> Array:
+def _without_padding(
+    xs: Array, axes: int, *, mask: Array | None = None, lengths: Array | None = None, **_: Any
+) -> Array:
+    """What goes around a layer: a masked step yields zeros, whatever stands in the padding."""
+    if lengths is not None:
+        mask = jnp.arange(len(xs)).reshape(-1, *[1] * lengths.ndim) < lengths
+    return xs if mask is None else jnp.where(mask.reshape(mask.shape + (1,) * axes), xs, 0)
+
+
+def _connect(connection: Connection, highway: Params | None, x: Array, y: Array) -> Array:
     if connection == "dense":
         return jnp.concatenate([x, y], axis=-1)
     if connection == "none" or x.shape != y.shape:
         return y
     if connection == "residual":
         return x + y
-    gate = jax.nn.sigmoid(x @ params["highway_kernel"] + params["highway_bias"])
+    assert highway is not None
+    gate = jax.nn.sigmoid(x @ highway["kernel"] + highway["bias"])
     return gate * y + (1 - gate) * x
 
 
 def _init_highway(key: Array, size: int) -> Params:
     # A negative bias lets the input through at the start, as the paper advises.
     kernel = glorot_uniform(jax.random.fold_in(key, 2), (size, size))
-    return {"highway_kernel": kernel, "highway_bias": jnp.full(size, -1.0)}
+    return {"kernel": kernel, "bias": jnp.full(size, -1.0)}

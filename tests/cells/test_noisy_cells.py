@@ -7,11 +7,8 @@ import pytest
 
 import lstm_jax as lj
 from lstm_jax.cells.lstm_variants import lstm_variant
-from lstm_jax.cells.noisy_cells import (
-    recurrent_dropout,
-    variational_dropout,
-    zoneout,
-)
+from lstm_jax.cells.noisy_cells import recurrent_dropout, zoneout
+from lstm_jax.cells.variational_dropout import variational_dropout
 from tests.cells.naive import noisy
 
 TIME, BATCH, INPUT, HIDDEN = 8, 3, 4, 5
@@ -123,10 +120,23 @@ def test_zoneout_serves_a_projection():
     np.testing.assert_array_equal(ys[-1], carry.hidden)
 
 
+@pytest.mark.parametrize("size", [None, 2])
+def test_zoneout_serves_mixed_precision(size):
+    small = lj.mixed_precision(lj.lstm(HIDDEN, projection_size=size))
+    cell = zoneout(small, 0.5)
+    params = cell.init(jax.random.key(0), INPUT)
+    carry, ys = lj.scan(cell, params, None, XS, key=KEY)
+    np.testing.assert_array_equal(ys[-1], carry.hidden)
+    assert ys.dtype == carry.cell.dtype == jnp.float32
+
+
 def test_zoneout_refuses_a_state_it_does_not_know():
     full = zoneout(lstm_variant(HIDDEN, variant="full_gate_recurrence"), 0.1)
     with pytest.raises(ValueError, match="zoneout needs a carry with hidden, or cell and hidden"):
         lj.scan(full, full.init(jax.random.key(0), INPUT), None, XS)
+    stacked = zoneout(lj.stack([PLAIN]), 0.1)
+    with pytest.raises(ValueError, match="cell and hidden, got tuple"):
+        lj.scan(stacked, stacked.init(jax.random.key(0), INPUT), None, XS)
     doubled = PLAIN._replace(step=lambda p, c, x: (c, 2 * c.hidden))
     with pytest.raises(ValueError, match="whose output is the field hidden"):
         lj.scan(zoneout(doubled, 0.1), PARAMS, None, XS)
@@ -143,19 +153,23 @@ def test_zoneout_refuses_a_state_it_does_not_know():
         lj.lstm(HIDDEN, coupled_gates=True),
         lstm_variant(HIDDEN, variant="no_input_gate"),
         lstm_variant(HIDDEN, variant="full_gate_recurrence"),
+        lj.gru(HIDDEN),
+        lj.janet(HIDDEN),
     ],
 )
 def test_recurrent_dropout_is_on_what_is_written_alone(plain):
     rate, rows = 0.25, 4000
     params = plain.init(jax.random.key(0), INPUT)
     start = plain.initial_carry(params, (rows,))
-    start = start._replace(cell=jnp.full((rows, HIDDEN), 0.5))
+    memory = start._fields[0]  # cell, or hidden where there is no cell
+    start = start._replace(**{memory: jnp.full((rows, HIDDEN), 0.5)})
     x = jnp.broadcast_to(XS[0, :1], (rows, INPUT))
     z, r = plain.project(params, x), plain.recur(params, start)
     nothing, _ = plain.update(params, start, z, r, 0.0)
     whole, _ = plain.step(params, start, x)
     carry, y = recurrent_dropout(plain, rate).step(params, start, x, KEY)
-    mask = np.asarray((carry.cell - nothing.cell) / (whole.cell - nothing.cell))
+    new, empty, full = (getattr(c, memory) for c in (carry, nothing, whole))
+    mask = np.asarray((new - empty) / (full - empty))
     dropped = np.isclose(mask, 0, atol=1e-4)
     np.testing.assert_allclose(mask[~dropped], 1 / (1 - rate), rtol=1e-3)
     assert abs(dropped.mean() - rate) < 0.013  # 20,000 units: a standard error of 0.003
@@ -196,6 +210,10 @@ def test_recurrent_dropout_draws_anew_each_step():
             "takes a candidate_mask",
         ),
         (lambda: recurrent_dropout(lj.lstm(3, projection_size=2), 0.1), "candidate_mask"),
+        (lambda: recurrent_dropout(lj.gru(3, reset_after=False), 0.1), "candidate_mask"),
+        (lambda: zoneout(lj.bidirectional(PLAIN), 0.1), "zoneout needs a cell, got a SequenceMap"),
+        (lambda: variational_dropout(lj.bidirectional(PLAIN), 0.1), "got a SequenceMap"),
+        (lambda: recurrent_dropout(lj.bidirectional(PLAIN), 0.1), "got a SequenceMap"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
