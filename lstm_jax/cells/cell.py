@@ -39,6 +39,8 @@ class Cell(NamedTuple):
       stochastic: whether `step` takes a key.
       input_axes: how many axes the input of one example has; 1, or more where it has space too
         (a convolution over pictures [height, width, channels] has 3).
+      kind: the name of a published cell whose equations, parameters and carry these are exactly,
+        so that a kernel written for it can serve: "lstm".
     """
 
     init: Callable[[Array, int], Params]
@@ -53,6 +55,7 @@ class Cell(NamedTuple):
     over_time: Callable[..., tuple[Carry, Array]] | None = None
     stochastic: bool = False
     input_axes: int = 1
+    kind: str | None = None
 
 
 class SequenceMap(NamedTuple):

@@ -22,6 +22,7 @@ def lstm(
     cell_clip: PositiveFloat | None = None,
     gate_activation: Literal["sigmoid", "hard_sigmoid"] = "sigmoid",
     activation: Literal["tanh", "hard_tanh", "relu", "identity"] = "tanh",
+    output_activation: Literal["tanh", "hard_tanh", "relu", "identity"] | None = None,
     initializer: Literal[
         "glorot_orthogonal", "lecun_orthogonal", "torch_uniform"
     ] = "glorot_orthogonal",
@@ -69,7 +70,8 @@ def lstm(
       layer_norm: whether the gates and the shown memory are normalised.
       cell_clip: largest absolute value of a memory cell; no limit, if None.
       gate_activation: of the gates.
-      activation: of the candidate, and of the memory where it is shown.
+      activation: of the candidate.
+      output_activation: of the memory where it is shown; None means that of the candidate.
       initializer: of the kernels; glorot and lecun serve the kernel, gate by gate, with an
         orthogonal recurrent kernel; torch_uniform serves the bias too (torch adds no forget bias).
       forget_bias: initial bias of the forget gate; 1 keeps memories from the start
@@ -91,7 +93,7 @@ def lstm(
         cell_clip=cell_clip,
         gate_activation=gate_activation,
         input_activation=activation,
-        output_activation=activation,
+        output_activation=output_activation or activation,
         initializer=initializer,
         forget_bias=forget_bias,
         chrono_max=chrono_max,
@@ -101,11 +103,13 @@ def lstm(
     if projection_size is not None:
         return _projected(options)
     parts = equations.parts(options)
-    if (gate_activation, activation) != ("sigmoid", "tanh") or (
+    activations = (gate_activation, activation, options.output_activation)
+    if activations != ("sigmoid", "tanh", "tanh") or (
         peepholes or coupled_gates or layer_norm or cell_clip is not None
     ):
         return gated_cell(**parts)
-    return gated_cell(**parts | {"update": _update, "fast_update": _fast_update})
+    plain = gated_cell(**parts | {"update": _update, "fast_update": _fast_update})
+    return plain._replace(kind="lstm")
 
 
 def _update(

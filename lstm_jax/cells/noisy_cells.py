@@ -91,7 +91,11 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
     require_step("recurrent_dropout", cell)
     require_rates(rate=rate)
     update: Any = cell.update
-    if update is None or "candidate_mask" not in inspect.signature(update).parameters:
+    if (
+        update is None
+        or cell.stochastic
+        or "candidate_mask" not in inspect.signature(update).parameters
+    ):
         raise ValueError(
             "recurrent_dropout needs a cell whose update takes a candidate_mask: lstm without a "
             "projection, lstm_variant, gru with reset_after, or janet"
@@ -109,7 +113,8 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
         z, r = cell.project(params, x), cell.recur(params, carry)
         return update(params, carry, z, r, mask)
 
-    return with_noise(cell, step)
+    # Without a key it is the cell itself, in all that backends know of it.
+    return cell._replace(step=step, stochastic=True)
 
 
 def dropout_mask(key: Array, rate: float, shape: tuple[int, ...], dtype: Any) -> Array:

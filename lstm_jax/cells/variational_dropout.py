@@ -51,14 +51,14 @@ def variational_dropout(
 
     Raises:
       ValueError: a rate is not in [0, 1), there is no step, or `state_rate` is positive and the
-        cell does not declare project, recur and update.
+        cell is stochastic or does not declare project, recur and update.
     """
     require_step("variational_dropout", cell)
     require_rates(input_rate=input_rate, output_rate=output_rate, state_rate=state_rate)
-    if state_rate > 0 and (cell.project is None or cell.recur is None or cell.update is None):
-        raise ValueError(
-            f"state_rate must be 0 for a cell without project, recur and update, got {state_rate}"
-        )
+    gated = None not in (cell.project, cell.recur, cell.update)
+    if state_rate > 0 and (cell.stochastic or not gated):
+        what = "a stochastic cell" if gated else "a cell without project, recur and update"
+        raise ValueError(f"state_rate must be 0 for {what}, got {state_rate}")
 
     def initial_carry(params: Params, batch_shape: tuple[int, ...]) -> VariationalCarry:
         return VariationalCarry(
@@ -80,7 +80,19 @@ def variational_dropout(
             new, y = noisy_step(cell, params, carry.carry, x, key)
         return VariationalCarry(new, seed), y * _example_masks(seed, "output", output_rate, y)
 
-    return with_noise(cell, step)._replace(initial_carry=initial_carry)
+    def over_time(
+        scan: Any, params: Params, carry: VariationalCarry | None, xs: Array, key: Array | None
+    ) -> tuple[VariationalCarry, Array]:
+        if key is not None:
+            return scan(noisy, params, carry, xs, key=key)
+        # Without a key it is the cell itself, which may have a faster way than its step.
+        own = None if carry is None else carry.carry
+        seed = initial_carry(params, xs.shape[1:-1]).seed if carry is None else carry.seed
+        new, ys = scan(cell, params, own, xs)
+        return VariationalCarry(new, _forget(seed, scan.keywords.get("resets"))), ys
+
+    noisy = with_noise(cell, step)._replace(initial_carry=initial_carry)
+    return noisy._replace(over_time=over_time)
 
 
 def redraw_masks(carry: Carry) -> Carry:
@@ -110,6 +122,14 @@ def _step_with_masked_state(
     assert cell.update is not None
     masked = carry._replace(hidden=carry.hidden * _example_masks(seed, "state", rate, carry.hidden))
     return cell.update(params, carry, cell.project(params, x), cell.recur(params, masked))
+
+
+def _forget(seed: Array, resets: Array | None) -> Array:
+    """The seeds after all steps; those of a sequence that began anew are not yet drawn."""
+    if resets is None:
+        return seed
+    begun = resets.any(axis=0)
+    return jnp.where(begun.reshape(begun.shape + (1,) * (seed.ndim - begun.ndim)), 0, seed)
 
 
 def _draw_once(key: Array, seed: Array) -> Array:

@@ -1,18 +1,27 @@
 """The ways to run a cell over time, each equal to the reference."""
 
-from lstm_jax.kernels.chunks import root_chunk, run_in_chunks
-from lstm_jax.kernels.selection import RUNS, Choice, Request, current_platform, lacking, select
-from lstm_jax.kernels.steps import Steps, vary_like
+from lstm_jax.kernels.backend import Backend, Request
+from lstm_jax.kernels.selection import BACKENDS, Choice, lacking, select
+from lstm_jax.kernels.sequence import (
+    BackendName,
+    Remat,
+    is_run_by_its_cells,
+    request,
+    run_over_time,
+)
+from lstm_jax.kernels.steps import Steps
 
 __all__ = [
-    "RUNS",
+    "BACKENDS",
+    "Backend",
+    "BackendName",
     "Choice",
+    "Remat",
     "Request",
     "Steps",
-    "current_platform",
+    "is_run_by_its_cells",
     "lacking",
-    "root_chunk",
-    "run_in_chunks",
+    "request",
+    "run_over_time",
     "select",
-    "vary_like",
 ]

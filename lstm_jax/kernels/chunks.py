@@ -44,8 +44,17 @@ def run_in_chunks(run: Run, carry: Any, steps: Any, *, chunk: int, reverse: bool
 
 
 def root_chunk(length: int) -> int:
-    """The chunk with which the memory of chunks and of carries between them is least."""
-    return max(1, math.isqrt(length))
+    """The chunk with which the memory of chunks and of carries between them is least.
+
+    A divisor of the length near its root, where there is one: else the inputs of all whole chunks
+    are copied, to be apart from the rest.
+
+    >>> root_chunk(1024), root_chunk(32768), root_chunk(257)
+    (32, 128, 16)
+    """
+    root = max(1, math.isqrt(length))
+    near = [n for n in range(root // 2 + 1, 2 * root + 1) if length % n == 0]
+    return min(near, key=lambda n: abs(math.log(n / root)), default=root)
 
 
 def _cut(tree: Any, begin: int, end: int) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 from lstm_jax.cells import Carry, Cell, Params
+from lstm_jax.kernels.backend import Backend
 from lstm_jax.kernels.steps import Steps, choose, zeros_where_not
 
 
@@ -47,3 +48,12 @@ def run(
 
     body = jax.checkpoint(step) if remat else step
     return jax.lax.scan(body, carry, steps, reverse=reverse, unroll=unroll)
+
+
+BACKEND = Backend(
+    name="reference",
+    run=run,
+    reason="jax.lax.scan over the cell's step, differentiated by JAX",
+    remat=True,
+    random=True,
+)

@@ -1,75 +1,62 @@
-"""Which way to run a cell over time: what each can serve, and what is fastest."""
+"""Which way to run a cell over time: all there are, and which of them is fastest where."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-import jax
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from lstm_jax.cells import Cell
 from lstm_jax.errors import did_you_mean
-from lstm_jax.kernels import deferred, parallel, reference
-
-
-class Request(NamedTuple):
-    """What a run asks for beyond the cell and its inputs.
-
-    Attributes:
-      carries: the carries of all steps are wanted.
-      random: a key was given.
-      platform: "cpu", "gpu" or "tpu".
-    """
-
-    carries: bool = False
-    random: bool = False
-    platform: str = "cpu"
+from lstm_jax.kernels import cudnn, deferred, parallel, reference
+from lstm_jax.kernels.backend import Backend, Request
+from lstm_jax.kernels.native import lstm as native
 
 
 class Choice(NamedTuple):
     """A backend and the reason for it.
 
     Attributes:
-      name: the backend.
+      name: the backend; "over_time" where a cell made of cells runs them one by one.
       reason: why it was taken.
       others: for every other backend, why it was not.
+      layers: for a cell made of cells, the choice for each, by the path of its parameters.
     """
 
     name: str
     reason: str
     others: Mapping[str, str]
+    layers: Mapping[str, "Choice"] = {}
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.reason}"]
-        return "\n".join([*lines, *(f"  not {name}: {why}" for name, why in self.others.items())])
+        lines += [f"not {name}: {why}" for name, why in self.others.items()]
+        for path, choice in self.layers.items():
+            lines += f"{path}: {choice}".splitlines()
+        return "\n  ".join(lines)
 
 
-RUNS: dict[str, Callable[..., Any]] = {
-    "reference": reference.run,
-    "deferred": deferred.run,
-    "parallel": parallel.run,
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        reference.BACKEND,
+        deferred.BACKEND,
+        parallel.BACKEND,
+        native.BACKEND,
+        cudnn.BACKEND,
+    )
 }
 
-_REASONS = {
-    "reference": "jax.lax.scan over the cell's step, differentiated by JAX",
-    "deferred": "input projection before the loop, weight gradients after the backward loop",
-    "parallel": "all time steps at once",
-}
+# Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many. The
+# second order has not been measured: nothing of this library has run on an accelerator yet.
+_ORDER_ON_CPU = ("native", "deferred", "parallel", "reference", "cudnn")
+_ORDER_ELSEWHERE = ("cudnn", "parallel", "deferred", "reference", "native")
 
 
 def lacking(name: str, cell: Cell, request: Request) -> str | None:
     """What keeps a backend from serving, None if nothing does."""
-    if name == "deferred":
-        if cell.project is None or cell.recur is None or cell.update is None:
-            return "the cell declares no project, recur and update"
-        if cell.stochastic:
-            return "a stochastic cell is random in its step"
-    if name == "parallel":
-        if cell.parallel is None:
-            return "the cell has no parallel form"
-        if request.carries:
-            return "a parallel form yields only the last carry"
-        if cell.stochastic and request.random:
-            return "a parallel form is not random"
-    return None
+    backend = BACKENDS[name]
+    # Without a key a stochastic cell is what it declares beside its step.
+    if cell.stochastic and request.random and not backend.random:
+        return "the cell is random in its step"
+    return backend.lacking(cell, request)
 
 
 def select(backend: str, cell: Cell, request: Request) -> Choice:
@@ -78,30 +65,24 @@ def select(backend: str, cell: Cell, request: Request) -> Choice:
     Raises:
       ValueError: there is no such backend, or it cannot serve; what is missing is named.
     """
-    if backend != "auto" and backend not in RUNS:
-        raise ValueError(f"backend {backend!r}: {did_you_mean(backend, ['auto', *RUNS])}")
     if backend != "auto":
-        missing = lacking(backend, cell, request)
-        if missing is not None:
-            raise ValueError(f"backend {backend!r} cannot run this cell: {missing}")
-        return Choice(backend, f"asked for; {_REASONS[backend]}", {})
-    # Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many.
-    order = ["deferred", "parallel", "reference"]
-    if request.platform != "cpu":
-        order = ["parallel", "deferred", "reference"]
+        return _asked_for(backend, cell, request)
     others: dict[str, str] = {}
-    for name in order:
-        missing = lacking(name, cell, request)
-        if missing is None:
-            slower = [other for other in order if other not in others and other != name]
-            others |= {other: lacking(other, cell, request) or "slower" for other in slower}
-            return Choice(name, _REASONS[name], others)
-        others[name] = missing
-    raise AssertionError("the reference serves every cell")
+    taken: Backend | None = None
+    for name in _ORDER_ON_CPU if request.platform == "cpu" else _ORDER_ELSEWHERE:
+        objection = lacking(name, cell, request) or BACKENDS[name].avoided(cell, request)
+        if objection is None and taken is None:
+            taken = BACKENDS[name]
+        else:
+            others[name] = objection or "slower"
+    assert taken is not None, "the reference serves every cell"
+    return Choice(taken.name, taken.reason, others)
 
 
-def current_platform() -> str:
-    """The platform that new programs run on."""
-    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-    platform = getattr(device, "platform", None) or jax.default_backend()
-    return {"cuda": "gpu", "rocm": "gpu"}.get(platform, platform)
+def _asked_for(name: str, cell: Cell, request: Request) -> Choice:
+    if name not in BACKENDS:
+        raise ValueError(f"backend {name!r}: {did_you_mean(name, ['auto', *BACKENDS])}")
+    missing = lacking(name, cell, request)
+    if missing is not None:
+        raise ValueError(f"backend {name!r} cannot run this cell: {missing}")
+    return Choice(name, f"asked for; {BACKENDS[name].reason}", {})

@@ -86,7 +86,9 @@ def test_keeps_the_contract(cell):
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="learned_carry needs a cell, got a SequenceMap"):
         learned_carry(lj.bidirectional(lj.lstm(3)))
-    with pytest.raises(ValueError, match="not made of cells"):
-        learned_carry(lj.stack([lj.lstm(3)]))
+    for cell in (lj.stack([lj.lstm(3)]), lj.variational_dropout(lj.lstm(3))):
+        with pytest.raises(ValueError, match="not made of cells"):
+            learned_carry(cell)
+    counting = lj.lstm(3)._replace(initial_carry=lambda params, shape: jnp.zeros(shape, int))
     with pytest.raises(ValueError, match="a NamedTuple of float arrays"):
-        learned_carry(lj.variational_dropout(lj.lstm(3))).init(jax.random.key(0), 2)
+        learned_carry(counting).init(jax.random.key(0), 2)

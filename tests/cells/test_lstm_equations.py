@@ -10,7 +10,7 @@ from tests.cells.naive import assert_follows, noisy, sigmoid
 from tests.cells.torch_reference import CLOSE, assert_equals_torch, with_one_bias
 
 
-def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh):
+def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh, show=None):
     """One step, written from the equations of the options."""
 
     def step(params, carry, x):
@@ -25,7 +25,7 @@ def reference(*, options=(), clip=np.inf, gate=sigmoid, squash=np.tanh):
         f = gate(z_f + p_f * c)
         i = 1 - f if "coupled" in options else gate(z_i + p[:size] * c)
         c = np.clip(f * c + i * squash(z_g), -clip, clip)
-        h = gate(z_o + p_o * c) * squash(norm(c, params, "cell_norm"))
+        h = gate(z_o + p_o * c) * (show or squash)(norm(c, params, "cell_norm"))
         h = h @ params["projection_kernel"] if "projection_kernel" in params else h
         return lj.LSTMCarry(c, h), h
 
@@ -56,6 +56,11 @@ def hard_sigmoid(z):
         ({"activation": "relu"}, reference(squash=lambda z: np.maximum(z, 0))),
         ({"activation": "hard_tanh"}, reference(squash=lambda z: np.clip(z, -1, 1))),
         ({"activation": "identity"}, reference(squash=lambda z: z)),
+        ({"output_activation": "identity"}, reference(show=lambda z: z)),
+        (
+            {"activation": "relu", "output_activation": "tanh"},
+            reference(squash=lambda z: np.maximum(z, 0), show=np.tanh),
+        ),
         ({"layer_norm": True, "coupled_gates": True}, reference(options="coupled")),
         ({"layer_norm": True, "peepholes": True, "projection_size": 2}, reference()),
         (
@@ -213,6 +218,7 @@ def test_lecun_orthogonal_has_the_variance_of_one_input():
         ({"projection_size": 0}, "projection_size must be at least 1, got 0"),
         ({"chrono_max": 1}, "chrono_max must be at least 2, got 1"),
         ({"cell_clip": 0.0}, "cell_clip must be greater than 0, got 0.0"),
+        ({"output_activation": "gelu"}, "output_activation must be one of 'tanh'.*, got 'gelu'"),
         ({"activation": "gelu"}, "activation must be one of 'tanh'.*, got 'gelu'"),
         ({"gate_activation": "tanh"}, "gate_activation must be one of 'sigmoid'.*, got 'tanh'"),
         ({"initializer": "ones"}, "initializer must be one of 'glorot_orthogonal'.*, got 'ones'"),
