@@ -1,66 +1,110 @@
-"""Where figures go while a run trains: a line of JSON, and TensorBoard."""
+"""Where figures go while a run trains: to one or several writers, chosen by name."""
 
-import json
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
-from lstm_jax.config import write_atomically
+import jax
+
+from lstm_jax.errors import ConfigError, UserError, did_you_mean
+from lstm_jax.records import read_metrics
+from lstm_jax.training.writer_files import JSONLines, Tables
+from lstm_jax.training.writer_services import TensorBoard, WeightsAndBiases
+
+__all__ = ["WRITERS", "MetricWriter", "Writer", "check_writers", "read_metrics", "require_writers"]
 
 
-class MetricWriter:
-    """Writes figures to `metrics.jsonl` and `tensorboard/` in a run's folder.
+class Writer(Protocol):
+    """One place where figures go.
 
-    A resumed run goes on behind the step of its checkpoint: lines of later steps, which the
-    stopped process had written, are dropped and will be written again.
-
-    Args:
-      folder: the run's folder.
-      step: the step that the run goes on from.
+    It is made from the run's folder and the step that the run goes on from, and drops what an
+    earlier process wrote for later steps: these will be done, and written, again.
     """
-
-    def __init__(self, folder: Path, step: int):
-        from tensorboardX import SummaryWriter
-
-        self._path = folder / "metrics.jsonl"
-        write_atomically(self._path, "".join(_lines_until(self._path, step)))
-        self._file = self._path.open("a", encoding="utf-8")
-        purge = step + 1 if step else None
-        self._tensorboard = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=purge, flush_secs=30
-        )
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Writes the figures of a split at a step."""
-        line = {"step": step, "split": split, **values}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._tensorboard.add_scalar(f"{split}/{name}", value, step)
+        ...
 
     def close(self) -> None:
         """Writes out what is left."""
-        self._file.close()
-        self._tensorboard.close()
+        ...
 
 
-def read_metrics(folder: Path) -> list[dict[str, float | str]]:
-    """The lines of a run's `metrics.jsonl`; a torn last line is left out."""
-    path = folder / "metrics.jsonl"
-    return [json.loads(line) for line in _whole_lines(path)]
+WRITERS: dict[str, Callable[..., Writer]] = {
+    "jsonl": JSONLines,
+    "tensorboard": TensorBoard,
+    "csv": Tables,
+    "wandb": WeightsAndBiases,
+}
+_PACKAGES = {"wandb": "wandb"}  # of what is no dependency of this library
+_DEFAULT = ("tensorboard",)
 
 
-def _lines_until(path: Path, step: int) -> list[str]:
-    return [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+def check_writers(names: Sequence[str]) -> None:
+    """Whether there are writers of these names.
+
+    Raises:
+      ConfigError: with every name that is none.
+    """
+    wrong = [name for name in names if name not in WRITERS]
+    if wrong:
+        raise ConfigError([f"no writer is called {n!r}: {did_you_mean(n, WRITERS)}" for n in wrong])
 
 
-def _whole_lines(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(True) if _is_json(line)]
+def require_writers(names: Sequence[str]) -> None:
+    """Whether these writers can write here, to be asked before any work begins.
+
+    Raises:
+      UserError: a package is not installed.
+    """
+    check_writers(names)
+    for name in names:
+        package = _PACKAGES.get(name)
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"train.writers: {name!r} needs the package {package}, which is not installed: "
+                f"pip install {package}"
+            )
 
 
-def _is_json(line: str) -> bool:
-    try:
-        return line.endswith("\n") and "step" in json.loads(line)
-    except json.JSONDecodeError:
-        return False
+class MetricWriter:
+    """Writes figures to every writer that was asked for, from the first process alone.
+
+    `metrics.jsonl` is always among them, and first: reports, and `lstm-jax status`, read it.
+
+    Args:
+      folder: the run's folder.
+      step: the step that the run goes on from; lines of later steps are dropped everywhere.
+      names: of writers, as in `WRITERS`.
+      config: the run's config, for services that show it.
+
+    Raises:
+      ConfigError: there is no such writer.
+      UserError: a package that a writer needs is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        names: Sequence[str] = _DEFAULT,
+        config: Mapping[str, Any] | None = None,
+    ):
+        require_writers(names)
+        self._writers: list[Writer] = []
+        if jax.process_index() != 0:
+            return
+        for name in dict.fromkeys(("jsonl", *names)):
+            options = {"config": config} if name == "wandb" else {}
+            self._writers.append(WRITERS[name](folder, step, **options))
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Writes the figures of a split at a step."""
+        for writer in self._writers:
+            writer.write(step, split, values)
+
+    def close(self) -> None:
+        """Writes out what is left."""
+        for writer in self._writers:
+            writer.close()
