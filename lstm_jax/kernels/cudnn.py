@@ -132,6 +132,7 @@ def _lstm(sizes: _Sizes, *arrays: Array) -> Any:
 
 def _forward(sizes: _Sizes, *arrays: Array) -> Any:
     call = functools.partial(rnn.lstm_fwd, **sizes.keywords())
+    # JAX takes the outputs for the same on all devices of a `jax.shard_map`; they are not.
     return vary_like(sequential_vmap(call)(*arrays), arrays)
 
 
@@ -141,8 +142,7 @@ def _backward(sizes: _Sizes, kept: Any, cotangents: Any) -> Any:
     def gradients(kept: Any, cotangents: Any) -> Any:
         return call(residuals=kept, gradients=cotangents)[:4]  # the fifth is that of the lengths
 
-    found = sequential_vmap(gradients)(kept, cotangents)
-    return *vary_like(found, kept, cotangents), None
+    return *sequential_vmap(gradients)(kept, cotangents), None
 
 
 _lstm.defvjp(_forward, _backward)

@@ -220,6 +220,24 @@ def test_lowers_to_the_calls_of_cudnn(cuda_without_device, sharded_loss):
     assert calls(jax.vmap(gradients, (0, None, None)), population) == list(targets)
 
 
+def test_outputs_are_not_taken_for_the_same_on_all_devices(cuda_without_device):
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+
+    def trace(out_spec):
+        run = jax.shard_map(
+            lambda xs: scan(CELL, PARAMS, None, xs)[1],
+            mesh=mesh,
+            in_specs=spec(None, "data"),
+            out_specs=out_spec,
+        )
+        return jax.eval_shape(run, XS)
+
+    assert trace(spec(None, "data")).shape == (TIME, BATCH, HIDDEN)
+    with pytest.raises(ValueError, match="out_specs"):
+        trace(spec())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
