@@ -17,6 +17,7 @@ from lstm_jax.errors import ConfigError, UserError
 _COMMANDS = {
     "train": "train a model from a config file, or go on with a run that stopped",
     "evaluate": "figures of a trained model on a split of its data",
+    "status": "the state of a run, or of all runs of a folder, while they train or after",
     "generate": "write text with a trained language model",
     "config": "every field of a config with its type, value and meaning",
 }
