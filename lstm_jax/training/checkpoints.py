@@ -1,21 +1,22 @@
-"""Checkpoints of a run: kept, found, and verified when they are read."""
+"""Checkpoints of a run: which are kept, which is read, and what happens to damaged ones."""
 
-import gc
-import json
+import contextlib
+import itertools
 import math
 import shutil
 import sys
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from lstm_jax.errors import UserError
-from lstm_jax.training.digests import json_digest, leaf_digests
+from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes
+from lstm_jax.training.saver import Saver, Snapshot, snapshot
+from lstm_jax.training.storage import is_storage_failure, reason
+from lstm_jax.training.verified import Damaged, Trees, read_meta, read_step
 
-Trees = Mapping[str, Any]
 # What a checkpoint is made of; parameters stand alone, so that they can be read alone.
 TREES = ("params", "training")
 
@@ -35,7 +36,7 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints in a folder.
+    """The checkpoints in a folder. Nothing on disk is touched before the first `save` or `resume`.
 
     Args:
       folder: where they are.
@@ -44,75 +45,76 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep_latest: int = 2, keep_best: int = 1):
-        import orbax.checkpoint as ocp
-
-        self._ocp = ocp
         self._folder = folder.resolve()
         self._keep = (keep_latest, keep_best)
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            options=ocp.CheckpointManagerOptions(preservation_policy=self, create=True),
-            item_names=(*TREES, "meta"),
-        )
-        self._scores = {step: self._read_score(step) for step in self.steps()}
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Orbax asks which checkpoints to keep: the latest and the best.
-
-        Its own policies forget scores when the process ends, or take NaN for the best.
-        """
-        del context
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        scored = [step for step in steps if self._score(step) < math.inf]
-        latest, best = self._keep
-        kept = {*steps[-latest:], *sorted(scored, key=self._rank)[:best]}
-        return [step in kept for step in steps]
+        self._manager: Any = None
+        self._saver = Saver(self._write, self._worth_memory, self._folder)
+        self._scores: dict[int, float] = {}
 
     def save(self, step: int, trees: Trees, meta: dict[str, Any], score: float | None) -> None:
         """Begins to save a step, and returns while it is written; a step that exists stays.
+
+        If there is no room for it, it is kept in memory and tried again at the next save.
 
         Args:
           step: number of the step.
           trees: a pytree of arrays for each name in `TREES`.
           meta: JSON to keep beside it, such as the position of the data.
           score: the lower, the better; None if the step was not evaluated.
+
+        Raises:
+          UserError: an earlier step could not be saved, in a run on several hosts.
         """
-        if step in self._manager.all_steps():
+        if step in self.steps() or step in self._saver.waiting():
             return
-        meta = {**meta, "step": step, "score": score, "digests": leaf_digests(trees)}
         self._scores[step] = math.inf if score is None or math.isnan(score) else score
-        self._manager.save(
-            step,
-            args=self._ocp.args.Composite(
-                meta=self._ocp.args.JsonSave({"content": meta, "digest": json_digest(meta)}),
-                **{name: self._ocp.args.StandardSave(tree) for name, tree in trees.items()},
-            ),
-            force=True,
-        )
+        meta = {**meta, "step": step, "score": score}
+        if jax.process_count() == 1:
+            self._saver.submit(snapshot(step, trees, meta))
+        else:
+            # Here every host writes its share in step with the others: Orbax takes the copies.
+            with self._or_stop():
+                self._write(Snapshot(step, dict(trees), meta))
 
     def wait(self) -> None:
-        """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
+        """Waits until everything is on disk.
+
+        Raises:
+          UserError: something could not be saved.
+        """
+        self._saver.finish()
+        if self._manager is not None:
+            with self._or_stop():
+                self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, and lets go of the folder."""
-        self._manager.close()
+        """Waits for the save under way, and lets go of the folder."""
+        self._saver.join()
+        self._forget_manager()
 
     def steps(self) -> list[int]:
-        """The steps there are, in order."""
-        return sorted(self._manager.all_steps())
+        """The steps there are on disk, in order, when a save under way has ended."""
+        self._saver.join()
+        return self._on_disk()
+
+    def _on_disk(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(f.name) for f in self._folder.iterdir() if f.name.isdecimal())
 
     def resume(self, like: Trees) -> Restored | None:
         """The last step that is whole, to go on from; None if there is no step at all.
 
-        Damaged steps behind it are named and set aside, so that they can be done again.
+        Damaged steps behind it are named and set aside, so that they can be done again; what a
+        killed save left is removed.
 
         Raises:
-          UserError: there are steps, and every one is damaged.
+          UserError: there are steps, and every one is damaged; nothing is touched.
         """
         restored, damaged = self._first_whole(list(reversed(self.steps())), like)
         for step, problem in damaged.items():
             _warn(f"{problem}; set aside as {self._set_aside(step)}")
+        self._remove_unfinished()
         return restored
 
     def latest(self, like: Trees) -> Restored | None:
@@ -121,7 +123,7 @@ class Checkpoints:
         Raises:
           UserError: there are steps, and every one is damaged.
         """
-        return self._look(list(reversed(self.steps())), like)
+        return self._look(lambda: list(reversed(self.steps())), like)
 
     def best(self, like: Trees) -> Restored | None:
         """The step with the lowest score, the last one if none has any.
@@ -129,7 +131,7 @@ class Checkpoints:
         Raises:
           UserError: there are steps, and every one is damaged.
         """
-        return self._look(sorted(self.steps(), key=self._rank), like)
+        return self._look(lambda: sorted(self.steps(), key=self._rank), like)
 
     def restore(self, step: int, like: Trees) -> Restored:
         """One step.
@@ -137,75 +139,131 @@ class Checkpoints:
         Args:
           step: number of the step.
           like: pytrees of arrays or `jax.ShapeDtypeStruct` with the structure to fill, by name;
-            only these are read.
+            only these are read, and placed as the leaves are.
 
         Raises:
-          UserError: there is no such step, or it is damaged.
+          UserError: there is no such step, it is damaged, or of another model.
         """
         if step not in self.steps():
             there = ", ".join(map(str, self.steps())) or "none"
             raise UserError(
                 f"{self._folder}: there is no checkpoint of step {step}; there are: {there}"
             )
-        try:
-            found = self._manager.restore(
-                step,
-                args=self._ocp.args.Composite(
-                    meta=self._ocp.args.JsonRestore(),
-                    **{
-                        name: self._ocp.args.StandardRestore(jax.tree.map(_shape, tree))
-                        for name, tree in like.items()
-                    },
-                ),
-            )
-        except Exception as error:
-            _drop_unread(error)
-            # Orbax raises whatever its storage did, with kilobytes of text for a torn file.
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise UserError(
-                f"checkpoint {step} in {self._folder} cannot be read ({reason})"
-            ) from error
-        meta, trees = found["meta"]["content"], {name: found[name] for name in like}
-        saved = meta.get("digests", {})
-        wrong = [name for name, digest in leaf_digests(trees).items() if saved.get(name) != digest]
-        if json_digest(meta) != found["meta"]["digest"]:
-            wrong.append("meta")
-        if wrong:
-            raise UserError(
-                f"checkpoint {step} in {self._folder} is damaged: {', '.join(wrong[:3])}"
-            )
-        return Restored(step, trees, meta)
+        return Restored(step, *read_step(self._folder / str(step), like))
 
-    def _look(self, steps: Sequence[int], like: Trees) -> Restored | None:
-        restored, damaged = self._first_whole(steps, like)
-        for problem in damaged.values():
-            _warn(f"{problem}; using another")
-        return restored
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Orbax asks which checkpoints to keep: the latest and the best.
+
+        Its own policies forget scores when the process ends, or take NaN for the best.
+        """
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        latest, best = self._keep
+        kept = {*sorted(steps)[-latest:], *self._best_of(steps, best)}
+        return [step in kept for step in steps]
+
+    def _worth_memory(self, waiting: Collection[int]) -> Collection[int]:
+        """Of steps that wait for room: the last, and those that are among the best of all."""
+        best = self._best_of({*waiting, *self._on_disk()}, self._keep[1])
+        return {*sorted(waiting)[-1:], *best}
+
+    def _best_of(self, steps: Collection[int], number: int) -> list[int]:
+        scored = [step for step in steps if self._score(step) < math.inf]
+        return sorted(scored, key=self._rank)[:number]
+
+    def _write(self, taken: Snapshot) -> None:
+        """Writes a step under another name, which Orbax changes when all of it is there."""
+        import orbax.checkpoint as ocp
+
+        several = jax.process_count() > 1
+        if self._manager is None:
+            self._manager = ocp.CheckpointManager(
+                self._folder,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=self, create=True, enable_async_checkpointing=several
+                ),
+                item_names=(*TREES, "meta"),
+            )
+        digests, shapes = leaf_digests(taken.trees), leaf_shapes(taken.trees)
+        meta = {**taken.meta, "digests": digests, "leaves": shapes}
+        items: dict[str, Any] = {
+            name: ocp.args.StandardSave(tree) for name, tree in taken.trees.items()
+        }
+        items["meta"] = ocp.args.JsonSave({"content": meta, "digest": json_digest(meta)})
+        try:
+            self._manager.save(taken.step, args=ocp.args.Composite(**items), force=True)
+        except BaseException:
+            if not several:
+                self._forget_manager()
+                self._remove_unfinished()
+            raise
+
+    def _forget_manager(self) -> None:
+        """Orbax believes that a folder changes through it alone; the next manager reads anew."""
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed or failed save left: it only takes room."""
+        if jax.process_index() == 0:
+            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _or_stop(self) -> Iterator[None]:
+        """With several hosts nothing is kept for later: they would have to agree on it."""
+        try:
+            yield
+        except Exception as error:
+            if not is_storage_failure(error):
+                raise
+            raise UserError(f"{self._folder}: a step cannot be saved: {reason(error)}") from error
+
+    def _look(self, order: Callable[[], list[int]], like: Trees) -> Restored | None:
+        """Reads while another process may be training: a step can be deleted under our eyes."""
+        while True:
+            steps = order()
+            try:
+                restored, damaged = self._first_whole(steps, like)
+            except UserError:
+                if steps != order():
+                    continue
+                raise
+            if not damaged.keys() <= set(self.steps()):
+                continue
+            for problem in damaged.values():
+                _warn(f"{problem}; using another")
+            return restored
 
     def _first_whole(
         self, steps: Sequence[int], like: Trees
-    ) -> tuple[Restored | None, dict[int, UserError]]:
-        damaged: dict[int, UserError] = {}
+    ) -> tuple[Restored | None, dict[int, Damaged]]:
+        damaged: dict[int, Damaged] = {}
         for step in steps:
             try:
                 return self.restore(step, like), damaged
-            except UserError as error:
+            except Damaged as error:
                 damaged[step] = error
         if damaged:
-            raise UserError("; ".join(map(str, damaged.values())))
+            listed = "; ".join(map(str, damaged.values()))
+            raise UserError(f"no checkpoint is whole, and nothing was changed: {listed}")
         return None, damaged
 
     def _set_aside(self, step: int) -> Path:
-        folder = self._folder / str(step)
-        aside = self._folder.parent / "damaged_checkpoints" / str(step)
-        aside.parent.mkdir(exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        self._manager.reload()
-        return aside
+        aside = self._folder.parent / "damaged_checkpoints"
+        aside.mkdir(exist_ok=True)
+        names = (str(step) if n == 0 else f"{step}.{n}" for n in itertools.count())
+        target = next(aside / name for name in names if not (aside / name).exists())
+        self._forget_manager()
+        (self._folder / str(step)).rename(target)
+        self._scores.pop(step, None)
+        return target
 
     def _score(self, step: int) -> float:
-        return self._scores.get(step, math.inf)
+        if step not in self._scores:
+            self._scores[step] = self._read_score(step)
+        return self._scores[step]
 
     def _rank(self, step: int) -> tuple[float, int]:
         """Best first; of equals, the latest."""
@@ -213,26 +271,11 @@ class Checkpoints:
 
     def _read_score(self, step: int) -> float:
         try:
-            text = (self._folder / str(step) / "meta" / "metadata").read_text()
-            score = json.loads(text)["content"]["score"]
-            return math.inf if score is None or math.isnan(score) else score
-        except (OSError, ValueError, KeyError, TypeError):
-            return math.inf  # damaged; `restore` will say so
-
-
-def _drop_unread(error: Exception) -> None:
-    """Ends the reads that a failed one left behind, which would print pages of their own."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        traceback.clear_frames(error.__traceback__)
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
+            score = read_meta(self._folder / str(step))["score"]
+        except Damaged:
+            return math.inf  # `restore` will say so
+        return math.inf if score is None or math.isnan(score) else score
 
 
 def _warn(text: str) -> None:
-    print(f"lstm-jax: {text}", file=sys.stderr)
-
-
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+    print(f"lstm-jax: {text}", file=sys.stderr, flush=True)

@@ -8,21 +8,52 @@ import jax
 import numpy as np
 
 
-def leaf_digests(tree: Any) -> dict[str, str]:
-    """SHA-256 of every leaf of a pytree, over its dtype, shape and bytes, by its path."""
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Every leaf of a pytree by its path.
+
+    >>> list(named_leaves({"params": {"kernel": 1, "bias": 2}}))
+    ['params/bias', 'params/kernel']
+    """
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): _digest(x) for path, x in leaves
-    }
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def leaf_digests(tree: Any) -> dict[str, str]:
+    """SHA-256 of every leaf of a pytree, over its dtype, shape and bytes, by its path.
+
+    They do not depend on the devices that an array is spread over.
+    """
+    return {name: _digest(leaf) for name, leaf in named_leaves(tree).items()}
+
+
+def leaf_shapes(tree: Any) -> dict[str, str]:
+    """The type and shape of every leaf of a pytree, by its path.
+
+    >>> leaf_shapes({"params": {"bias": np.zeros(3, np.float32)}})
+    {'params/bias': 'float32 (3,)'}
+    """
+    return {name: f"{x.dtype} {tuple(x.shape)}" for name, x in named_leaves(tree).items()}
 
 
 def _digest(leaf: Any) -> str:
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
-    array = np.ascontiguousarray(leaf)
+    array = np.ascontiguousarray(_whole(leaf))
     digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
-    digest.update(array.tobytes())
+    # Without a copy: the view has the bytes of types, as bfloat16, that no buffer can name.
+    digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _whole(leaf: Any) -> Any:
+    """The array, of which this host may hold a part only."""
+    if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
+        return leaf
+    if leaf.is_fully_replicated:
+        return leaf.addressable_data(0)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(leaf, tiled=True)
 
 
 def json_digest(content: Any) -> str:

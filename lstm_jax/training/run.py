@@ -1,6 +1,5 @@
 """The folder of a run: where everything is, and whether it fits the config."""
 
-import fcntl
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +13,8 @@ from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Learner
 from lstm_jax.training.checkpoints import Checkpoints, Restored
 from lstm_jax.training.experiment import Experiment, build_experiment, experiment
+from lstm_jax.training.lock import Lock
+from lstm_jax.training.storage import reason
 
 
 class Run:
@@ -29,6 +30,7 @@ class Run:
         self.folder = folder
         self.config: Any = config  # its fields depend on what it names
         self.experiment: Experiment = build_experiment(config)
+        self._lock: Lock | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "Run":
@@ -56,9 +58,10 @@ class Run:
             run.figures.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"--workdir: cannot make {folder} ({error.strerror})") from None
-        run._lock()
+        if jax.process_index() == 0:
+            run._lock = Lock(folder)
         if not path.exists():
-            write_atomically(path, to_json(config))
+            run._write(path, to_json(config))
         return run
 
     def _require_same(self, path: Path) -> None:
@@ -79,14 +82,6 @@ class Run:
         # A start that failed, for want of its data say, binds nobody.
         shutil.rmtree(self.assets, ignore_errors=True)
         path.unlink()
-
-    def _lock(self) -> None:
-        """Keeps other processes from training here; the system takes the lock off at the end."""
-        self._lock_file = (self.folder / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{self.folder}: another process is training this run") from None
 
     @property
     def assets(self) -> Path:
@@ -130,5 +125,18 @@ class Run:
         return load_json(path) if path.exists() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Keeps the final figures."""
-        write_atomically(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        """Keeps the final figures.
+
+        Raises:
+          UserError: there is no room for them; the checkpoints are there, and the same command
+            writes them once there is.
+        """
+        self._write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            write_atomically(path, text)
+        except OSError as error:
+            for left in self.folder.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
+            raise UserError(f"{path} cannot be written: {reason(error)}") from None

@@ -1,0 +1,127 @@
+"""One step of a checkpoint, read and verified leaf by leaf."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lstm_jax.errors import UserError
+from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes, named_leaves
+from lstm_jax.training.storage import quiet, reason
+
+Trees = Mapping[str, Any]
+
+
+class Damaged(UserError):
+    """What is on disk is not what was saved."""
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """The JSON saved in the folder of a step.
+
+    Raises:
+      Damaged: it is not there, or not what was saved.
+    """
+    try:
+        found = json.loads((folder / "meta" / "metadata").read_text(encoding="utf-8"))
+        meta, digest = found["content"], found["digest"]
+    except OSError as error:
+        raise Damaged(f"{_name(folder)} is damaged: meta ({reason(error)})") from None
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(f"{_name(folder)} is damaged: meta") from None
+    if json_digest(meta) != digest:
+        raise Damaged(f"{_name(folder)} is damaged: meta")
+    return meta
+
+
+def read_step(folder: Path, like: Trees) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pytrees and the JSON saved in the folder of a step.
+
+    Args:
+      folder: of the step.
+      like: pytrees of arrays or `jax.ShapeDtypeStruct` to fill, by name; each leaf comes back
+        with the sharding that stands there, else on the first device, wherever it was when it
+        was saved.
+
+    Raises:
+      Damaged: with the names of the leaves that are not what was saved.
+      UserError: what was saved has other leaves: it is of another model or optimiser.
+    """
+    meta = read_meta(folder)
+    _require_same_leaves(folder, like, meta)
+    trees = {name: _read_tree(folder, name, tree) for name, tree in like.items()}
+    saved = meta["digests"]
+    wrong = [name for name, digest in leaf_digests(trees).items() if saved[name] != digest]
+    if wrong:
+        raise Damaged(f"{_name(folder)} is damaged: {_few(wrong)}")
+    return trees, meta
+
+
+def _require_same_leaves(folder: Path, like: Trees, meta: Mapping[str, Any]) -> None:
+    """A checkpoint of another network is whole, and must not be set aside as damaged."""
+    saved = {k: v for k, v in meta["leaves"].items() if k.partition("/")[0] in like}
+    wanted = leaf_shapes(like)
+    other = [
+        f"{name} is {saved.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+        for name in sorted(saved.keys() | wanted.keys())
+        if saved.get(name) != wanted.get(name)
+    ]
+    if other:
+        raise UserError(f"{_name(folder)} is of another model or optimiser: {_few(other)}")
+
+
+def _read_tree(folder: Path, name: str, like: Any) -> Any:
+    import orbax.checkpoint as ocp
+
+    checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+    targets = jax.tree.map(_target, like)
+    try:
+        with quiet():
+            return checkpointer.restore(folder / name, args=ocp.args.StandardRestore(targets))
+    except Exception as error:  # whatever the storage did, and Orbax made of it
+        leaves = _unreadable_leaves(folder, name, targets)
+        where = _few(leaves) if leaves else name
+        raise Damaged(f"{_name(folder)} is damaged: {where} ({_short(error)})") from error
+
+
+def _unreadable_leaves(folder: Path, name: str, targets: Any) -> list[str]:
+    """Every leaf that cannot be read by itself."""
+    import orbax.checkpoint as ocp
+
+    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    leaves, structure = jax.tree.flatten(targets)
+    unreadable = []
+    for i, leaf_name in enumerate(named_leaves({name: targets})):
+        one = [leaf if i == j else ocp.PLACEHOLDER for j, leaf in enumerate(leaves)]
+        item = structure.unflatten(one)
+        options = ocp.checkpoint_utils.construct_restore_args(item)
+        try:
+            with quiet():
+                checkpointer.restore(
+                    folder / name, args=ocp.args.PyTreeRestore(item=item, restore_args=options)
+                )
+        except Exception:
+            unreadable.append(leaf_name)
+    return unreadable
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is None:
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _name(folder: Path) -> str:
+    return f"checkpoint {folder.name} in {folder.parent}"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _short(error: Exception) -> str:
+    return reason(error).partition(": ")[0][:60]

@@ -1,0 +1,85 @@
+"""Runs in processes of their own, to be killed and compared."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.writers import read_metrics
+from tests.conftest import CHAR_LM
+
+CLOCK = {"seconds", "characters_per_second"}
+STEPS = 400
+OPTIONS = (
+    f"--config.train.duration={STEPS} steps",
+    "--config.train.report_every=50 steps",
+    "--config.train.evaluate_every=100 steps",
+    "--config.train.checkpoint_every=40 steps",
+)
+
+
+def command(workdir: Path, *options: str) -> list[str]:
+    """The arguments of `train`."""
+    return ["train", f"--config={CHAR_LM}:smoke", f"--workdir={workdir}", *OPTIONS, *options]
+
+
+def start(workdir: Path, *options: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lstm_jax.cli.main", *command(workdir, *options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=300)
+    return output
+
+
+def wait_for_line(process: subprocess.Popen, text: str) -> None:
+    assert process.stdout is not None
+    before = []
+    for line in process.stdout:
+        before.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"the run ended without {text!r}:\n{''.join(before)}")
+
+
+def wait_for_file(process: subprocess.Popen, folder: Path, name: str) -> None:
+    """Waits until a file of that name is there, without a pause in which it could come and go."""
+    while process.poll() is None:
+        if folder.is_dir() and any(name in found for found in os.listdir(folder)):
+            return
+        time.sleep(0.0005)
+    raise AssertionError(f"the run ended, and no {name} was seen")
+
+
+def figures(workdir: Path) -> dict:
+    """All that a run leaves, but for the time it took: a digest of every array among it."""
+    lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(workdir)]
+    result = json.loads((workdir / "result.json").read_text())
+    checkpoints = workdir / "checkpoints"
+    meta = json.loads((checkpoints / f"{STEPS}/meta/metadata").read_text())["content"]
+    assert not list(checkpoints.glob("*tmp*"))
+    return {
+        "lines": lines,
+        "result": {k: v for k, v in result.items() if k not in CLOCK},
+        "digests": meta["digests"],
+        "data": meta["data"],
+        "config": json.loads((workdir / "config.json").read_text()),
+        "checkpoints": Checkpoints(checkpoints).steps(),
+    }
+
+
+def unfinished(run: Path, workdir: Path) -> Path:
+    """A copy of a finished run, as it was when its last checkpoint was on disk."""
+    shutil.copytree(run, workdir)
+    (workdir / "result.json").unlink()
+    return workdir

@@ -1,0 +1,32 @@
+"""What storage says is told in a few words, and kept apart from faults of the program."""
+
+import errno
+
+import pytest
+
+from lstm_jax.training.storage import is_storage_failure, reason
+
+TENSORSTORE = (
+    'RESOURCE_EXHAUSTED: Error writing "w/0" in OCDBT database at local file "/x/": Failed to '
+    "write 875188 bytes to file 4: No space left on device [os_error_code='28'] "
+    "[tensorstore_spec='{...}']\n" + "more\n" * 100
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no room left"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the quota is used up"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (ValueError(TENSORSTORE), "no room left"),
+    ],
+)
+def test_failures_of_storage_in_words(error, words):
+    assert is_storage_failure(error)
+    assert reason(error) == words
+
+
+def test_faults_of_the_program_are_no_failures_of_storage():
+    for error in (ValueError("shapes differ"), TypeError("not an array"), KeyError("params")):
+        assert not is_storage_failure(error)
