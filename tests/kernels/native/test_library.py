@@ -1,6 +1,11 @@
 """Compiling the kernels: what is kept, and what is said where it cannot be done."""
 
+import os
+import platform
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +19,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "lstm_jax" / "native"
 
 
-def compiler(path, script):
-    path.write_text(f"#!/bin/sh\n{script}\n")
+def compiler(path, script, shell="/bin/sh"):
+    path.write_text(f"#!{shell}\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
 
@@ -68,3 +73,22 @@ def test_a_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(library.tempfile, "gettempdir", lambda: str(tmp_path))
     assert library.cache_folder().parent == tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86-64")
+@pytest.mark.parametrize("processor", ["x86-64", "haswell"])
+def test_narrower_vectors_compute_the_same(tmp_path, processor):
+    if processor == "haswell" and " avx2 " not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    command = f'exec {library.find_compiler()} "${{@/-march=native/-march={processor}}}"'
+    wrapper = compiler(tmp_path / "cxx", command, shell="/bin/bash")
+    tests = Path(__file__).parent / "test_lstm.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "reference", tests],
+        env={**os.environ, "CXX": wrapper, "XDG_CACHE_HOME": str(tmp_path / "own")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
