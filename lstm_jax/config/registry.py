@@ -24,6 +24,7 @@ _HOMES = {
     "text_step": "lstm_jax.data.text_steps",
     "optimizer": "lstm_jax.training.optimizers",
     "schedule": "lstm_jax.training.schedules",
+    "averaging": "lstm_jax.training.averaging",
 }
 _PARTS: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in _HOMES}
 

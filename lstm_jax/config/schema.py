@@ -47,7 +47,7 @@ class Field(NamedTuple):
 def fields(factory: Callable[..., Any]) -> Mapping[str, Field]:
     """The fields of a function or dataclass, by name, in the order of its signature."""
     hints = get_type_hints(factory, include_extras=True)
-    comments = _argument_comments(inspect.getdoc(factory) or "")
+    comments = argument_comments(inspect.getdoc(factory) or "")
     return {
         name: _field(name, hints[name], parameter.default, comments.get(name, ""))
         for name, parameter in inspect.signature(factory).parameters.items()
@@ -94,7 +94,7 @@ def _field(name: str, hint: Any, default: Any, comment: str) -> Field:
     return Field(name, base, default, comment, optional, checks)
 
 
-def _argument_comments(doc: str) -> dict[str, str]:
+def argument_comments(doc: str) -> dict[str, str]:
     """The descriptions under `Args:` or `Attributes:` of a docstring, each on one line."""
     match = re.search(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)*)", doc, re.MULTILINE)
     comments: dict[str, str] = {}

@@ -75,11 +75,23 @@ NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open_low=True)]
 NonNegativeFloat = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+PositiveFraction = Annotated[float, Range(0, 1, open_low=True)]
 Rate = Annotated[float, Range(0, 1, open_high=True)]
+_AMOUNT = (
+    r"(?=.*[1-9].* )"
+    r"(\d+ (steps?|examples?)|\d+(\.\d+)? (epochs?|seconds?|minutes?|hours?|days?))"
+)
 Duration = Annotated[
     str,
     Pattern(
-        r"[1-9]\d* steps?|(?=.*[1-9].* )\d+(\.\d+)? epochs?",
-        'a duration such as "2000 steps" or "8 epochs"',
+        _AMOUNT,
+        'a duration such as "2000 steps", "8 epochs", "500000 examples" or "90 minutes"',
+    ),
+]
+Interval = Annotated[
+    str,
+    Pattern(
+        _AMOUNT + r"|(?=.*[1-9])\d+(\.\d+)?( percent|%)",
+        'an interval such as "500 steps", "0.5 epochs", "10 minutes" or "5 percent" of the run',
     ),
 ]
