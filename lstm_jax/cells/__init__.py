@@ -3,6 +3,7 @@
 from lstm_jax.cells.bidirectional import BidirectionalCarry, bidirectional
 from lstm_jax.cells.cell import Array, Carry, Cell, Params, SequenceMap, gated_cell
 from lstm_jax.cells.conv_lstm import conv_lstm
+from lstm_jax.cells.gate_statistics import gates
 from lstm_jax.cells.gru import GRUCarry, gru
 from lstm_jax.cells.initial_carry import learned_carry
 from lstm_jax.cells.initializers import (
@@ -63,6 +64,7 @@ __all__ = [
     "chrono_bias",
     "conv_lstm",
     "gated_cell",
+    "gates",
     "glorot_uniform",
     "gru",
     "identity",
