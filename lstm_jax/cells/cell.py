@@ -40,7 +40,8 @@ class Cell(NamedTuple):
       input_axes: how many axes the input of one example has; 1, or more where it has space too
         (a convolution over pictures [height, width, channels] has 3).
       kind: the name of a published cell whose equations, parameters and carry these are exactly,
-        so that a kernel written for it can serve: "lstm".
+        so that a kernel written for it can serve: "lstm". Who replaces a function of a cell takes
+        it away too: `cell._replace(step=mine, kind=None)`.
     """
 
     init: Callable[[Array, int], Params]
