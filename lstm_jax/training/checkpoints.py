@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import math
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,9 +12,10 @@ import jax
 
 from lstm_jax.errors import UserError
 from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes
+from lstm_jax.training.retention import Retention
 from lstm_jax.training.saver import Saver, Snapshot, snapshot
 from lstm_jax.training.storage import is_storage_failure, reason
-from lstm_jax.training.verified import Damaged, Trees, read_meta, read_step
+from lstm_jax.training.verified import Damaged, Trees, read_step
 
 # What a checkpoint is made of; parameters stand alone, so that they can be read alone.
 TREES = ("params", "training")
@@ -46,10 +46,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep_latest: int = 2, keep_best: int = 1):
         self._folder = folder.resolve()
-        self._keep = (keep_latest, keep_best)
+        self._retention = Retention(self._folder, keep_latest, keep_best)
         self._manager: Any = None
         self._saver = Saver(self._write, self._worth_memory, self._folder)
-        self._scores: dict[int, float] = {}
 
     def save(self, step: int, trees: Trees, meta: dict[str, Any], score: float | None) -> None:
         """Begins to save a step, and returns while it is written; a step that exists stays.
@@ -67,7 +66,7 @@ class Checkpoints:
         """
         if step in self.steps() or step in self._saver.waiting():
             return
-        self._scores[step] = math.inf if score is None or math.isnan(score) else score
+        self._retention.note(step, score)
         meta = {**meta, "step": step, "score": score}
         if jax.process_count() == 1:
             self._saver.submit(snapshot(step, trees, meta))
@@ -131,7 +130,7 @@ class Checkpoints:
         Raises:
           UserError: there are steps, and every one is damaged.
         """
-        return self._look(lambda: sorted(self.steps(), key=self._rank), like)
+        return self._look(lambda: sorted(self.steps(), key=self._retention.rank), like)
 
     def restore(self, step: int, like: Trees) -> Restored:
         """One step.
@@ -151,25 +150,8 @@ class Checkpoints:
             )
         return Restored(step, *read_step(self._folder / str(step), like))
 
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Orbax asks which checkpoints to keep: the latest and the best.
-
-        Its own policies forget scores when the process ends, or take NaN for the best.
-        """
-        del context
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        latest, best = self._keep
-        kept = {*sorted(steps)[-latest:], *self._best_of(steps, best)}
-        return [step in kept for step in steps]
-
     def _worth_memory(self, waiting: Collection[int]) -> Collection[int]:
-        """Of steps that wait for room: the last, and those that are among the best of all."""
-        best = self._best_of({*waiting, *self._on_disk()}, self._keep[1])
-        return {*sorted(waiting)[-1:], *best}
-
-    def _best_of(self, steps: Collection[int], number: int) -> list[int]:
-        scored = [step for step in steps if self._score(step) < math.inf]
-        return sorted(scored, key=self._rank)[:number]
+        return self._retention.worth_memory(waiting, self._on_disk())
 
     def _write(self, taken: Snapshot) -> None:
         """Writes a step under another name, which Orbax changes when all of it is there."""
@@ -180,7 +162,9 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 options=ocp.CheckpointManagerOptions(
-                    preservation_policy=self, create=True, enable_async_checkpointing=several
+                    preservation_policy=self._retention,
+                    create=True,
+                    enable_async_checkpointing=several,
                 ),
                 item_names=(*TREES, "meta"),
             )
@@ -257,24 +241,8 @@ class Checkpoints:
         target = next(aside / name for name in names if not (aside / name).exists())
         self._forget_manager()
         (self._folder / str(step)).rename(target)
-        self._scores.pop(step, None)
+        self._retention.forget(step)
         return target
-
-    def _score(self, step: int) -> float:
-        if step not in self._scores:
-            self._scores[step] = self._read_score(step)
-        return self._scores[step]
-
-    def _rank(self, step: int) -> tuple[float, int]:
-        """Best first; of equals, the latest."""
-        return self._score(step), -step
-
-    def _read_score(self, step: int) -> float:
-        try:
-            score = read_meta(self._folder / str(step))["score"]
-        except Damaged:
-            return math.inf  # `restore` will say so
-        return math.inf if score is None or math.isnan(score) else score
 
 
 def _warn(text: str) -> None:

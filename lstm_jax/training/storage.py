@@ -58,7 +58,11 @@ def _system_error(text: str) -> int | None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps to itself what Orbax logs of a failure, which the caller says in one sentence."""
+    """Keeps to itself what Orbax logs of a failure, which the caller says in one sentence.
+
+    Threads of a failed write or read go on logging for a while: after a failure nothing of Orbax is
+    heard until something succeeds.
+    """
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     for logger in loggers:
         logger.addFilter(_no_storage)
@@ -67,9 +71,8 @@ def quiet() -> Iterator[None]:
     except BaseException as error:
         _drop_unread(error)
         raise
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_no_storage)
+    for logger in loggers:
+        logger.removeFilter(_no_storage)
 
 
 def _no_storage(record: logging.LogRecord) -> bool:

@@ -47,7 +47,7 @@ def test_killed_at_any_moment_the_end_is_the_same_bit_for_bit(undisturbed, tmp_p
 def test_killed_inside_saves_the_end_is_the_same_bit_for_bit(undisturbed, tmp_path):
     rng = random.Random(1)
     workdir = tmp_path / "killed"
-    for _ in range(6):
+    for _ in range(4):
         process = start(workdir)
         wait_for_line(process, "did the first step")
         wait_for_file(process, workdir / "checkpoints", "tmp")
@@ -63,7 +63,7 @@ def test_killed_inside_saves_the_end_is_the_same_bit_for_bit(undisturbed, tmp_pa
 def test_killed_at_random_times_the_end_is_the_same_bit_for_bit(undisturbed, tmp_path):
     rng = random.Random(2)
     workdir = tmp_path / "killed"
-    for _ in range(6):
+    for _ in range(4):
         process = start(workdir)
         time.sleep(rng.uniform(0.5, 5.0))
         os.kill(process.pid, signal.SIGKILL)
@@ -122,6 +122,7 @@ def test_sigterm_at_any_moment_the_end_is_the_same_bit_for_bit(undisturbed, tmp_
     assert figures(workdir) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_run_at_once_and_loses_nothing_on_disk(undisturbed, tmp_path):
     workdir = tmp_path / "run"
     process = start(workdir)
