@@ -7,6 +7,7 @@ import rich.console
 import rich.progress
 import rich.table
 
+from lstm_jax.records import time_text
 from lstm_jax.tasks import Metric
 
 
@@ -85,5 +86,4 @@ class Console:
     def _time_left(self, step: int) -> str:
         first_step, began = self._first
         passed = time.monotonic() - began
-        seconds = round(passed / max(step - first_step, 1) * (self._total - step))
-        return f"{seconds // 60}:{seconds % 60:02d}"
+        return time_text(passed / max(step - first_step, 1) * (self._total - step))

@@ -115,6 +115,17 @@ def test_a_run_on_another_machine_is_believed_while_it_speaks(process, tmp_path)
     assert read_status(tmp_path)["state"] == "crashed"
 
 
+def test_a_finished_run_shows_its_result(tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    with Heartbeat(tmp_path, Metric("bits", "bits", decimals=2), 0, 10):
+        pass
+    (tmp_path / "result.json").write_text('{"steps": 10, "test/bits": 2.0, "best_step": 7}')
+    code, out, _ = status(capsys, f"--workdir={tmp_path}")
+    assert code == 0
+    assert "finished" in out
+    assert "2.00 bits at step 7" in out
+
+
 def test_ends_are_told(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert read_status(tmp_path)["state"] == "not started"
