@@ -48,16 +48,17 @@ def read_status(folder: Path) -> dict[str, Any]:
         not started  there is a config and nothing more
     """
     heartbeat = read_heartbeat(folder) or _from_metrics(folder)
-    held, result = _is_locked(folder / _LOCK), _result(folder)
-    state = _state(heartbeat, held, result)
+    holder, result = _lock_holder(folder / _LOCK), _result(folder)
+    state = _state(heartbeat, holder, result)
+    process = holder or heartbeat
     age = max(time.time() - heartbeat["time"], 0.0) if "time" in heartbeat else None
     last = heartbeat.get("last") or {}
     found = {
         "folder": str(folder),
         "state": state,
         "reason": heartbeat.get("reason") if state in ("stopped", "failed") else None,
-        "pid": heartbeat.get("pid"),
-        "host": heartbeat.get("host"),
+        "pid": process.get("pid"),
+        "host": process.get("host"),
         "processes": heartbeat.get("processes"),
         "step": heartbeat.get("step"),
         "total": heartbeat.get("total"),
@@ -88,40 +89,49 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
             yield from _runs_below(child, depth - 1)
 
 
-def _state(heartbeat: Mapping[str, Any], held: bool, result: Any) -> str:
+def _state(heartbeat: Mapping[str, Any], holder: Mapping[str, Any] | None, result: Any) -> str:
     said = heartbeat.get("state")
     if result is not None:
         return "finished"
-    if held:
+    if holder is not None:
         # Where another process holds the lock than the one that spoke last, it is a new one.
-        return said or "running" if heartbeat and _may_live(heartbeat) else "starting"
+        spoke = heartbeat and _may_be(heartbeat, holder)
+        return said or "running" if spoke else "starting"
     if said in ("starting", "running"):
         # A lock on a disk that machines share is not always seen from another one.
         return said if _is_elsewhere(heartbeat) and _is_fresh(heartbeat) else "crashed"
     return said or ("not running" if heartbeat else "not started")
 
 
-def _is_locked(path: Path) -> bool:
-    """Whether a process trains here; the system takes its lock off when it ends, however it ends.
+def _lock_holder(path: Path) -> dict[str, Any] | None:
+    """The process that trains here, as far as its lock says who it is; None if none does.
 
-    The lock is tried as one to share, and let go at once.
+    The system takes a lock off when its process ends, however it ends. It is tried as one to
+    share, and let go at once.
     """
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        with path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found = json.loads(file.read() or "{}")
+                return found if isinstance(found, dict) else {}
     except OSError:
-        return False
-    return False
+        return None
+    except ValueError:
+        return {}  # it is just being written
+    return None
 
 
 def _is_elsewhere(heartbeat: Mapping[str, Any]) -> bool:
     return heartbeat.get("host") != socket.gethostname()
 
 
-def _may_live(heartbeat: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote the heartbeat lives, as far as one can see from here."""
+def _may_be(heartbeat: Mapping[str, Any], holder: Mapping[str, Any]) -> bool:
+    """Whether the process that holds the lock is the one that spoke, as far as one can see."""
+    said, holds = ((of.get("host"), of.get("pid")) for of in (heartbeat, holder))
+    if None not in said and None not in holds:
+        return said == holds
     if _is_elsewhere(heartbeat) or not isinstance(heartbeat.get("pid"), int):
         return True
     try:

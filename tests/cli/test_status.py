@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,13 @@ def test_a_process_that_has_not_spoken_yet_is_starting(process, tmp_path):
     gone.wait()
     edit(tmp_path, pid=gone.pid)
     assert read_status(tmp_path)["state"] == "starting"
+    # A lock may say who holds it: then it is no matter whether the other one lives.
+    (tmp_path / ".lock").write_text(json.dumps({"pid": process.pid, "host": socket.gethostname()}))
+    edit(tmp_path, pid=os.getpid())
+    found = read_status(tmp_path)
+    assert (found["state"], found["pid"]) == ("starting", process.pid)
+    edit(tmp_path, pid=process.pid)
+    assert read_status(tmp_path)["state"] == "running"
     (tmp_path / "heartbeat.json").unlink()
     assert read_status(tmp_path)["state"] == "starting"
     (tmp_path / "heartbeat.json").write_text('{"state": "run')  # no heartbeat is ever torn so
