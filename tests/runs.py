@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from lstm_jax.training.checkpoints import Checkpoints
+from lstm_jax.training.statistics import is_of_the_clock
 from lstm_jax.training.writers import read_metrics
 from tests.conftest import CHAR_LM
 
-CLOCK = {"seconds", "characters_per_second"}
 STEPS = 400
 OPTIONS = (
     f"--config.train.duration={STEPS} steps",
@@ -63,19 +63,23 @@ def wait_for_file(process: subprocess.Popen, folder: Path, name: str) -> None:
 
 def figures(workdir: Path) -> dict:
     """All that a run leaves, but for the time it took: a digest of every array among it."""
-    lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(workdir)]
+    lines = [_untimed(line) for line in read_metrics(workdir)]
     result = json.loads((workdir / "result.json").read_text())
     checkpoints = workdir / "checkpoints"
     meta = json.loads((checkpoints / f"{STEPS}/meta/metadata").read_text())["content"]
     assert not list(checkpoints.glob("*tmp*"))
     return {
         "lines": lines,
-        "result": {k: v for k, v in result.items() if k not in CLOCK},
+        "result": _untimed(result),
         "digests": meta["digests"],
         "data": meta["data"],
         "config": json.loads((workdir / "config.json").read_text()),
         "checkpoints": Checkpoints(checkpoints).steps(),
     }
+
+
+def _untimed(values: dict) -> dict:
+    return {name: value for name, value in values.items() if not is_of_the_clock(name)}
 
 
 def unfinished(run: Path, workdir: Path) -> Path:

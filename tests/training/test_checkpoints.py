@@ -185,6 +185,15 @@ def test_a_step_is_saved_as_it_was_when_it_was_saved(tmp_path):
     checkpoints.close()
 
 
+def test_a_save_passes_a_transfer_guard(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c")
+    state = trees()
+    with jax.transfer_guard("disallow"):
+        checkpoints.save(1, state, {}, None)
+    assert leaf_digests(checkpoints.latest(trees()).trees) == leaf_digests(state)
+    checkpoints.close()
+
+
 def test_scores_outlive_the_process(tmp_path):
     save_all(tmp_path / "c", {1: 1.0, 2: 2.0, 3: 3.0}).close()
     again = save_all(tmp_path / "c", {4: None, 5: None, 6: 4.0})

@@ -235,7 +235,7 @@ def test_a_second_process_is_refused_and_readers_are_not(tmp_path):
     assert second.returncode == 2
     assert f"another process is training this run (process {first.pid} on " in output
     assert trainer(workdir)["pid"] == first.pid
-    for reader in (["evaluate", "--json"], ["generate", "--length=10"]):
+    for reader in (["evaluate", "--json"], ["generate", "--length=10"], ["status"]):
         assert main([*reader, f"--workdir={workdir}"]) == 0
     assert first.poll() is None
     first.kill()
