@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     from lstm_jax.training.evaluation import make_evaluate
 
     run = Run.load(options.workdir)
-    learner, dataset = run.experiment.task.prepare(run.assets)
+    learner, dataset = run.experiment.prepare(run.assets)
     if options.split not in dataset.splits:
         raise UserError(
             f"--split: there is no split {options.split!r}; "

@@ -14,8 +14,8 @@ class StreamWindows:
     stream are padded, and `mask` tells where.
 
     A window is a dict of `inputs`, `targets` (int32) and `mask` (bool), [batch, window] each,
-    `characters` (int32, how many characters the targets stand for) and `start` (bool, whether
-    the streams begin here).
+    `characters` (int32 [batch], how many characters the targets of each stream stand for) and
+    `start` (bool, whether the streams begin here).
     """
 
     def __init__(self, text: Encoded, batch_size: int, window: int):
@@ -37,7 +37,7 @@ class StreamWindows:
             "inputs": self._cut(self._inputs, window),
             "targets": self._cut(self._targets, window),
             "mask": self._cut(self._mask, window),
-            "characters": self._characters[:, window].sum(dtype=np.int32),
+            "characters": self._characters[:, window].sum(axis=1, dtype=np.int32),
             "start": np.asarray(index == 0),
         }
 

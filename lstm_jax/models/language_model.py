@@ -7,7 +7,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Cell
+from lstm_jax.cells.precision import mixed_precision
 from lstm_jax.flax.linen import RNN
+from lstm_jax.kernels import Remat
 
 
 class LanguageModel(nn.Module):
@@ -34,6 +36,8 @@ class LanguageModel(nn.Module):
       num_layers: number of recurrent layers.
       dropout: share of activations that are dropped between layers in training.
       tie_embedding: whether the softmax uses the embedding's matrix; the sizes must agree.
+      dtype: type of the products; parameters, carries and logits are float32.
+      remat: what the backward pass computes again instead of keeping it, as in `lstm_jax.scan`.
     """
 
     vocabulary_size: int
@@ -43,22 +47,29 @@ class LanguageModel(nn.Module):
     num_layers: int = 1
     dropout: float = 0.0
     tie_embedding: bool = False
+    dtype: str = "float32"
+    remat: Remat = "none"
 
     def setup(self) -> None:  # noqa: D102
         self.embedding = nn.Embed(
             self.vocabulary_size,
             self.embedding_size,
             embedding_init=nn.initializers.normal(0.1),
+            dtype=self.dtype,
         )
         self.layers = [
-            RNN(self.cell(self.hidden_size), time_major=True, name=f"layer_{i}")
+            RNN(self._make_cell(), time_major=True, name=f"layer_{i}")
             for i in range(self.num_layers)
         ]
         self.drop = nn.Dropout(self.dropout)
         if self.tie_embedding:
             self.bias = self.param("bias", nn.initializers.zeros, (self.vocabulary_size,))
         else:
-            self.softmax = nn.Dense(self.vocabulary_size, kernel_init=nn.initializers.normal(0.05))
+            self.softmax = nn.Dense(
+                self.vocabulary_size,
+                kernel_init=nn.initializers.normal(0.05),
+                dtype=self.dtype,
+            )
 
     def __call__(
         self,
@@ -80,7 +91,7 @@ class LanguageModel(nn.Module):
         carries = []
         for i, layer in enumerate(self.layers):
             layer_carry = None if carry is None else carry[i]
-            layer_carry, x_tbe = layer(x_tbe, layer_carry, lengths=lengths)
+            layer_carry, x_tbe = layer(x_tbe, layer_carry, lengths=lengths, remat=self.remat)
             x_tbe = self.drop(x_tbe, deterministic=deterministic)
             carries.append(layer_carry)
         logits_tbv = self._logits(x_tbe)
@@ -92,8 +103,12 @@ class LanguageModel(nn.Module):
 
     def _logits(self, x: Array) -> Array:
         if self.tie_embedding:
-            return self.embedding.attend(x) + self.bias
-        return self.softmax(x)
+            return self.embedding.attend(x).astype(jnp.float32) + self.bias
+        return self.softmax(x).astype(jnp.float32)
+
+    def _make_cell(self) -> Cell:
+        cell = self.cell(self.hidden_size)
+        return cell if self.dtype == "float32" else mixed_precision(cell, jnp.dtype(self.dtype))
 
 
 def run(

@@ -1,6 +1,6 @@
 """One file a task: data, model, loss, metrics, and what one shows of the result."""
 
 from lstm_jax.tasks.language_model import language_model
-from lstm_jax.tasks.task import Dataset, Learner, Metric, Task
+from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 
-__all__ = ["Dataset", "Learner", "Metric", "Task", "language_model"]
+__all__ = ["Compute", "Dataset", "Learner", "Metric", "Task", "language_model"]

@@ -28,7 +28,7 @@ from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.language_model import LanguageModel, run
 from lstm_jax.tasks.generation import generate
-from lstm_jax.tasks.task import Array, Batch, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 from lstm_jax.tasks.text_baselines import text_baselines
 
 _BITS = Metric("bits_per_character", "bits per character")
@@ -129,7 +129,7 @@ class language_model:
     model: ModelOptions
     sample: SampleOptions
 
-    def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
+    def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the text, and makes or takes the vocabulary of the run."""
         texts = self._texts()
         path = assets / _VOCABULARY
@@ -140,22 +140,24 @@ class language_model:
         dataset = self._dataset(texts, vocabulary)
         if not path.exists():
             vocabulary.save(path)
-        return self._learner(vocabulary), dataset
+        return self._learner(vocabulary, compute), dataset
 
-    def restore(self, assets: Path) -> Learner:
+    def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
         """The learner for the vocabulary of a run."""
-        return self._learner(self.vocabulary(assets))
+        return self._learner(self.vocabulary(assets), compute)
 
     def vocabulary(self, assets: Path) -> Vocabulary:
         """The vocabulary of a run."""
         return Vocabulary.load(assets / _VOCABULARY)
 
-    def network(self, vocabulary: Vocabulary) -> LanguageModel:
+    def network(self, vocabulary: Vocabulary, compute: Compute = FLOAT32) -> LanguageModel:
         """The Flax module for a vocabulary."""
         options = {
             field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
         }
-        return LanguageModel(vocabulary_size=len(vocabulary), **options)
+        return LanguageModel(
+            vocabulary_size=len(vocabulary), dtype=compute.dtype, remat=compute.remat, **options
+        )
 
     def clean(self, text: str) -> str:
         """The text after the pipeline's steps."""
@@ -228,8 +230,8 @@ class language_model:
                     f"{self.data.evaluation_batch_size + 1:,} are needed"
                 )
 
-    def _learner(self, vocabulary: Vocabulary) -> Learner:
-        network = self.network(vocabulary)
+    def _learner(self, vocabulary: Vocabulary, compute: Compute) -> Learner:
+        network = self.network(vocabulary, compute)
 
         def init(key: Array) -> Any:
             return network.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
@@ -258,7 +260,7 @@ class language_model:
         if self.data.units != "words":
             metrics = (_BITS, *metrics)
         summarize = functools.partial(_summarize, with_bits=self.data.units != "words")
-        return Learner(init, initial_carry, loss, summarize, metrics)
+        return Learner(init, initial_carry, loss, summarize, metrics, weight="symbols")
 
 
 def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
@@ -269,7 +271,7 @@ def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
         "nats": jnp.sum(nats * mask),
         "symbols": jnp.sum(mask, dtype=jnp.float32),
         "right": jnp.sum(right, dtype=jnp.float32),
-        "characters": batch["characters"].astype(jnp.float32),
+        "characters": jnp.sum(batch["characters"]).astype(jnp.float32),
     }
     return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums
 

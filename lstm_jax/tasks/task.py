@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 
@@ -29,6 +29,21 @@ class Metric(NamedTuple):
     decimals: int = 3
 
 
+class Compute(NamedTuple):
+    """How a network computes, which changes its speed and memory and rounds its figures.
+
+    Attributes:
+      dtype: type of the products; parameters, carry and loss are float32.
+      remat: what the backward pass computes again instead of keeping it, as in `lstm_jax.scan`.
+    """
+
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    remat: Literal["none", "step", "sqrt"] = "none"
+
+
+FLOAT32 = Compute()
+
+
 class Learner(NamedTuple):
     """The pure functions that are compiled: what is learnt, and what it costs to be wrong.
 
@@ -40,6 +55,8 @@ class Learner(NamedTuple):
       summarize: `sums -> values`, with one value for every metric; the sums are those of any
         number of batches, as floats.
       metrics: the figures reported; checkpoints are judged by the first.
+      weight: the name of the sum that the loss is an average over; None if every batch, and every
+        part of one, counts the same.
     """
 
     init: Callable[[Array], Any]
@@ -47,6 +64,7 @@ class Learner(NamedTuple):
     loss: Callable[[Any, Any, Batch, Array | None], tuple[Array, Any, Sums]]
     summarize: Callable[[Mapping[str, float]], dict[str, float]]
     metrics: Sequence[Metric]
+    weight: str | None = None
 
 
 class Dataset(NamedTuple):
@@ -74,11 +92,11 @@ class Dataset(NamedTuple):
 class Task(Protocol):
     """A kind of problem: data, model, loss, metrics, and what one shows of a result."""
 
-    def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
+    def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the data. What prediction will need of it is kept in, and taken from, `assets`."""
         ...
 
-    def restore(self, assets: Path) -> Learner:
+    def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
         """The learner alone, from what `prepare` kept: the data need not exist any more."""
         ...
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ml_collections
 import optax
@@ -20,7 +20,8 @@ from lstm_jax.config import (
     load_python,
     part_of,
 )
-from lstm_jax.tasks import Task
+from lstm_jax.tasks import Compute, Dataset, Learner, Task
+from lstm_jax.training.mesh import MeshOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,14 @@ class TrainOptions:
       evaluate_every: between two evaluations on the validation split, each with a checkpoint.
       checkpoint_every: between two further checkpoints; a kill loses no more than this.
       gradient_clip_norm: gradients whose global norm is larger are scaled down to it.
+      precision: type of the products; parameters, carry and loss are float32, and float16 scales
+        the loss.
+      accumulation_steps: parts of the batch that are computed one after another, in the memory of
+        one; the result is that of the whole batch.
+      remat: what the backward pass computes again instead of keeping it: nothing, the inside of
+        every time step, or all but some carries ("sqrt", memory as the root of the window).
+      on_nonfinite: what follows when loss or gradient are not finite: stop, skip the step, or
+        rewind to the last checkpoint and go on with other batches.
     """
 
     duration: Duration = "10 epochs"
@@ -40,6 +49,15 @@ class TrainOptions:
     evaluate_every: Duration = "1 epoch"
     checkpoint_every: Duration = "500 steps"
     gradient_clip_norm: PositiveFloat | None = 1.0
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    accumulation_steps: PositiveInt = 1
+    remat: Literal["none", "step", "sqrt"] = "none"
+    on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
+
+    @property
+    def compute(self) -> Compute:
+        """How the network computes."""
+        return Compute(self.precision, self.remat)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +84,7 @@ class Experiment:
       schedule: how the learning rate moves over the run.
       train: how long, and when to look.
       checkpoints: which ones are kept.
+      mesh: how devices share out the work.
     """
 
     task: Task = part_of("task", "language_model", inline=True)
@@ -76,6 +95,11 @@ class Experiment:
     schedule: Callable[[int], optax.Schedule] = part_of("schedule", "warmup_cosine")
     train: TrainOptions
     checkpoints: CheckpointOptions
+    mesh: MeshOptions
+
+    def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
+        """The task made ready, to compute as the run does."""
+        return self.task.prepare(assets, self.train.compute)
 
 
 def experiment(**values: Any) -> ml_collections.ConfigDict:
