@@ -13,8 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.cells import Array, Carry, Cell, Params, lstm
 from lstm_jax.cells.lstm_equations import LSTMCarry
+from lstm_jax.kernels import reference
 from lstm_jax.kernels.backend import Backend, Request
 from lstm_jax.kernels.batching import run_batched
 from lstm_jax.kernels.native import library
@@ -38,9 +39,30 @@ def run(
     """Equals `lstm_jax.kernels.reference.run`, in value and gradient, for the plain LSTM."""
     del cell, unroll
     assert not carries
+    _require_shapes(params, steps.xs.shape[-1], carry, start)
     read = {name: params[name] for name in _READ}
     inputs = (steps.xs, steps.mask, steps.resets)
     return run_batched(_Loop(reverse), read, (carry, start), inputs)
+
+
+def _require_shapes(params: Params, input_size: int, *carries: Carry) -> None:
+    """Makes sure that C++ reads no memory but that of the arrays.
+
+    Raises:
+      ValueError: a parameter or carry does not fit the inputs.
+    """
+    units = carries[0].cell.shape[-1]
+    shapes = {"kernel": (input_size, 4 * units), "recurrent_kernel": (units, 4 * units)}
+    for name, shape in (shapes | {"bias": (4 * units,)}).items():
+        if params[name].shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} for inputs of size {input_size} and "
+                f"{units} units, got {params[name].shape}"
+            )
+    for carry in carries:
+        for name, leaf in carry._asdict().items():
+            if leaf.shape[-1] != units:
+                raise ValueError(f"carry.{name} must have {units} units, got {leaf.shape[-1]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +81,63 @@ def _loop(loop: _Loop, params: Params, carries: Any, inputs: Any) -> Any:
 
 
 def _forward(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[Any, Any]:
-    results, kept = _call_forward(loop, params, carries, inputs, keep=True)
-    return results, (params, inputs, kept)
+    results, kept = _run_and_keep(loop, params, carries, inputs)
+    return results, (params, carries, inputs, kept)
+
+
+def _backward(loop: _Loop, saved: Any, cotangents: Any) -> tuple[Any, Any, Any]:
+    params, carries, inputs, kept = saved
+    d_params, d_carries, d_xs = _gradients(loop, params, carries, inputs, kept, cotangents)
+    return d_params, d_carries, (d_xs, None, None)
+
+
+_loop.defvjp(_forward, _backward)
+
+
+# XLA cannot look into a call, so derivatives of the two below, which a second derivative takes, are
+# those of the reference. What the first keeps for the second has none: it follows from the rest.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _run_and_keep(loop: _Loop, params: Params, carries: Any, inputs: Any) -> tuple[Any, Any]:
+    return _call_forward(loop, params, carries, inputs, keep=True)
+
+
+@_run_and_keep.defjvp
+def _run_and_keep_jvp(loop: _Loop, primals: Any, tangents: Any) -> Any:
+    params, carries, (xs, mask, resets) = primals
+    results, kept = _run_and_keep(loop, *primals)
+    d_params, d_carries, (d_xs, *_) = tangents
+    plain = functools.partial(_reference, loop, mask, resets)
+    _, d_results = jax.jvp(plain, (params, carries, xs), (d_params, d_carries, d_xs))
+    return (results, kept), (d_results, jax.tree.map(jnp.zeros_like, kept))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _gradients(
+    loop: _Loop, params: Params, carries: Any, inputs: Any, kept: Any, cotangents: Any
+) -> Any:
+    del carries
+    return _call_backward(loop, params, inputs, kept, cotangents)
+
+
+@_gradients.defjvp
+def _gradients_jvp(loop: _Loop, primals: Any, tangents: Any) -> Any:
+    params, carries, (xs, mask, resets), _, cotangents = primals
+    d_params, d_carries, (d_xs, *_), _, d_cotangents = tangents
+
+    def plain(params: Params, carries: Any, xs: Array, cotangents: Any) -> Any:
+        run = functools.partial(_reference, loop, mask, resets)
+        return jax.vjp(run, params, carries, xs)[1](cotangents)
+
+    at, moved = (params, carries, xs, cotangents), (d_params, d_carries, d_xs, d_cotangents)
+    return _gradients(loop, *primals), jax.jvp(plain, at, moved)[1]
+
+
+def _reference(
+    loop: _Loop, mask: Any, resets: Any, params: Params, carries: Any, xs: Array
+) -> tuple[Carry, Array]:
+    cell = lstm(params["recurrent_kernel"].shape[0])
+    steps = Steps(xs, mask, resets)
+    return reference.run(cell, params, *carries, steps, reverse=loop.reverse)
 
 
 def _call_forward(loop: _Loop, params: Params, carries: Any, inputs: Any, *, keep: bool) -> Any:
@@ -83,9 +160,9 @@ def _call_forward(loop: _Loop, params: Params, carries: Any, inputs: Any, *, kee
     return (carry, ys.reshape(time, *batch_shape, units)), kept
 
 
-def _backward(loop: _Loop, saved: Any, cotangents: Any) -> tuple[Any, Any, Any]:
-    """The C++ loop yields the cotangent of the gates; the rest is three products over all time."""
-    params, (xs, mask, resets), (gates, cells, hiddens) = saved
+def _call_backward(loop: _Loop, params: Params, inputs: Any, kept: Any, cotangents: Any) -> Any:
+    """The gradients; the C++ loop yields all but that of the inputs, which is one product."""
+    (xs, mask, resets), (gates, cells, hiddens) = inputs, kept
     d_carry, d_ys = cotangents
     time, batch, units = cells.shape
     width = 4 * units
@@ -112,10 +189,7 @@ def _backward(loop: _Loop, saved: Any, cotangents: Any) -> tuple[Any, Any, Any]:
     shape = (*xs.shape[1:-1], units)
     d_cell, d_hidden, d_start_cell, d_start_hidden = (d.reshape(shape) for d in d_states)
     d_carries = LSTMCarry(d_cell, d_hidden), LSTMCarry(d_start_cell, d_start_hidden)
-    return d_params, d_carries, (d_xs, None, None)
-
-
-_loop.defvjp(_forward, _backward)
+    return d_params, d_carries, d_xs
 
 
 def _call(target: str, shapes: Any, input_output_aliases: Any = None, **attributes: Any) -> Any:

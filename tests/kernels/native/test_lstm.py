@@ -155,3 +155,36 @@ def test_bfloat16_and_all_carries_are_refused_by_name():
         lj.scan(cell, params, None, xs, backend="native", return_carries=True)
     with pytest.raises(ValueError, match="plain LSTM alone"):
         lj.scan(lj.gru(5), lj.gru(5).init(jax.random.key(0), 3), None, xs, backend="native")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kernel": (5, 20)}, r"kernel must have shape \(3, 20\) for inputs of size 3"),
+        ({"recurrent_kernel": (5, 15)}, r"recurrent_kernel must have shape \(5, 20\)"),
+        ({"bias": ()}, r"bias must have shape \(20,\)"),
+    ],
+)
+def test_no_memory_is_read_but_that_of_the_arrays(changed, message):
+    cell, (params, xs, *_), *_ = case((4, 6, 3, 5))
+    wrong = params | {name: jnp.ones(shape) for name, shape in changed.items()}
+    with pytest.raises(ValueError, match=message):
+        lj.scan(cell, wrong, None, xs, backend="native")
+
+
+@pytest.mark.parametrize("chosen", [(), ("mask", "resets")])
+def test_second_derivatives_are_those_of_the_reference(chosen):
+    cell, (params, xs, carry, _), mask, resets = case((4, 3, 2, 3), chosen=chosen)
+
+    def penalty(xs, params, backend):
+        def loss(xs):
+            options = {"mask": mask, "resets": resets, "backend": backend}
+            return jnp.sum(jnp.sin(lj.scan(cell, params, carry, xs, **options)[1]))
+
+        gradient = jax.grad(loss)(xs)
+        product = jax.jvp(jax.grad(loss), (xs,), (jnp.cos(xs),))[1]
+        return jnp.sum(gradient**2) + jnp.sum(product**2)
+
+    for wanted in (0, 1):
+        found = [jax.grad(penalty, wanted)(xs, params, name) for name in ("native", "reference")]
+        assert_close(*found, tolerance=1e-4)
