@@ -31,7 +31,7 @@ class Console:
         self._console.print(text, markup=False)
 
     def start(self, step: int, total: int) -> None:
-        """Begins to show progress from a step on."""
+        """Begins to show progress from a step on; a total of 0 is one that is not known."""
         self._total = total
         self._first = (step, time.monotonic())
         if self._console.is_terminal:
@@ -44,7 +44,7 @@ class Console:
                 console=self._console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total, completed=step, figures="")
+            self._task = self._bar.add_task("", total=total or None, completed=step, figures="")
             self._bar.start()
 
     def advance(self, step: int) -> None:
@@ -57,7 +57,8 @@ class Console:
         if self._bar is not None:
             self._bar.update(self._task, completed=step, figures=figures)
         else:
-            self.say(f"step {step}/{self._total}  {figures}  {self._time_left(step)} left")
+            left = f"  {self._time_left(step)} left" if self._total else ""
+            self.say(f"step {step}{f'/{self._total}' if self._total else ''}  {figures}{left}")
 
     def stop(self) -> None:
         """Takes the bar away."""

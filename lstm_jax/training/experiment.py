@@ -10,6 +10,7 @@ import optax
 
 from lstm_jax.config import (
     Duration,
+    Interval,
     PositiveFloat,
     PositiveInt,
     Seed,
@@ -20,20 +21,29 @@ from lstm_jax.config import (
     load_python,
     part_of,
 )
+from lstm_jax.errors import ConfigError
 from lstm_jax.tasks import Compute, Dataset, Learner, Task
+from lstm_jax.training.early_stopping import EarlyStopping
 from lstm_jax.training.mesh import MeshOptions
+from lstm_jax.training.parameter_groups import ParameterGroups
+from lstm_jax.training.writers import check_writers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How long a run trains, and when it stops to look. Durations: "2000 steps" or "8 epochs".
+    """How long a run trains, how a step is computed, and when it stops to look.
+
+    Durations are steps, epochs, examples or a time: "2000 steps", "8 epochs", "90 minutes".
 
     Attributes:
       duration: length of the run.
       report_every: between two lines of training figures.
       evaluate_every: between two evaluations on the validation split, each with a checkpoint.
       checkpoint_every: between two further checkpoints; a kill loses no more than this.
+      writers: where figures go besides metrics.jsonl: tensorboard, csv, wandb.
+      gate_statistics: whether an evaluation looks at the gates of lstm and gru layers.
       gradient_clip_norm: gradients whose global norm is larger are scaled down to it.
+      gradient_clip_value: elements of a gradient beyond it are cut to it.
       precision: type of the products; parameters, carry and loss are float32, and float16 scales
         the loss.
       accumulation_steps: parts of the batch that are computed one after another, in the memory of
@@ -45,14 +55,23 @@ class TrainOptions:
     """
 
     duration: Duration = "10 epochs"
-    report_every: Duration = "50 steps"
-    evaluate_every: Duration = "1 epoch"
-    checkpoint_every: Duration = "500 steps"
+    report_every: Interval = "50 steps"
+    evaluate_every: Interval = "1 epoch"
+    checkpoint_every: Interval = "500 steps"
     gradient_clip_norm: PositiveFloat | None = 1.0
+    gradient_clip_value: PositiveFloat | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     accumulation_steps: PositiveInt = 1
     remat: Literal["none", "step", "sqrt"] = "none"
     on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
+    writers: Sequence[str] = ("tensorboard",)
+    gate_statistics: bool = True
+
+    def __post_init__(self) -> None:
+        try:
+            check_writers(self.writers)
+        except ConfigError as error:
+            raise ConfigError([f"writers: {problem}" for problem in error.problems]) from None
 
     @property
     def compute(self) -> Compute:
@@ -85,6 +104,9 @@ class Experiment:
       train: how long, and when to look.
       checkpoints: which ones are kept.
       mesh: how devices share out the work.
+      groups: what is done to some parameters only: rates, decay, clipping, freezing.
+      averaging: the average of parameters that is evaluated in their place.
+      early_stopping: when the run ends before its time.
     """
 
     task: Task = part_of("task", "language_model", inline=True)
@@ -96,6 +118,9 @@ class Experiment:
     train: TrainOptions
     checkpoints: CheckpointOptions
     mesh: MeshOptions
+    groups: ParameterGroups
+    averaging: Callable[[Any], optax.GradientTransformation | None] = part_of("averaging", "none")
+    early_stopping: EarlyStopping
 
     def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
         """The task made ready, to compute as the run does."""

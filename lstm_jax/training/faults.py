@@ -67,11 +67,14 @@ class Watch:
         text = self._record()
         if session.run.experiment.train.on_nonfinite == "rewind":
             if guard.rewinds < _MOST_REWINDS:
-                session.console.say(text)
+                session.warn(text)
                 return False
             text = f"{text}; went back {guard.rewinds} times already"
         folder = shlex.quote(str(session.run.folder))
-        raise NonFinite(session.step, f"{text}; to see where: lstm-jax debug --workdir={folder}")
+        raise NonFinite(
+            session.step,
+            f"step {session.step}: {text}; to see where: lstm-jax debug --workdir={folder}",
+        )
 
     def _stand_before(self, step: int) -> None:
         session = self._session
@@ -81,28 +84,30 @@ class Watch:
     def _tell_skipped(self, guard: Guard) -> None:
         session = self._session
         if guard.skipped > self._skipped:
-            session.console.say(
-                f"step {session.step}: skipped {guard.skipped - self._skipped} step(s) whose loss "
-                f"or gradient was not finite, {guard.skipped} in all"
+            session.warn(
+                f"skipped {guard.skipped - self._skipped} step(s) whose loss or gradient was not "
+                f"finite, {guard.skipped} in all"
             )
             self._skipped = int(guard.skipped)
         if guard.skipped_in_a_row >= _MOST_SKIPPED:
             raise NonFinite(
                 session.step,
-                f"step {session.step}: {guard.skipped_in_a_row} steps in a row were skipped, and "
+                f"step {session.step}: {guard.skipped_in_a_row} steps in a row were skipped: "
                 "nothing is learnt any more",
             )
 
     def _record(self) -> str:
         """Keeps what reproduces the bad step, and says what was wrong."""
-        session = self._session
+        session, setup = self._session, self._session.setup
         position = session.data.get_state()
         batch = next(session.data)
-        options = session.run.experiment.train
-        placed = session.place.put(batch, session.dataset.batch_size)
         found = diagnose(
-            session.learner, session.state, placed,
-            parts=options.accumulation_steps, batch_size=session.dataset.batch_size,
-        )  # fmt: skip
-        folder = save_step(session.run.folder, session.state, batch, found, position)
-        return f"step {session.step}: {found.in_words()}; data at {position}; kept in {folder}"
+            setup.learner,
+            session.state,
+            setup.place.put(batch, setup.dataset.batch_size),
+            parts=session.run.experiment.train.accumulation_steps,
+            batch_size=setup.dataset.batch_size,
+        )
+        where = {"data": position, "fingerprint": setup.dataset.fingerprint}
+        folder = save_step(session.run.folder, session.state, batch, found, where)
+        return f"{found.in_words()}; data at {position}; kept in {folder}"

@@ -30,7 +30,7 @@ class Heartbeat:
       folder: the run's folder.
       metric: the one that checkpoints are judged by, on the validation split.
       step: the step that the run goes on from.
-      total: length of the run in steps.
+      total: length of the run in steps, 0 if it is not known.
     """
 
     def __init__(self, folder: Path, metric: Metric, step: int, total: int):
@@ -84,7 +84,7 @@ class Heartbeat:
         now = time.time()
         if self._first is None:
             self._first = (step, now)
-        elif step > self._first[0]:
+        elif step > self._first[0] and self._state["total"]:
             per_step = (now - self._first[1]) / (step - self._first[0])
             self._state["seconds_left"] = per_step * (self._state["total"] - step)
         self._state["interval"] = now - self._state["time"]

@@ -83,6 +83,10 @@ class Run:
         shutil.rmtree(self.assets, ignore_errors=True)
         path.unlink()
 
+    def unlock(self) -> None:
+        """Lets other processes train here; else they may when this one ends."""
+        self._lock = None
+
     @property
     def assets(self) -> Path:
         """What prediction needs besides parameters."""

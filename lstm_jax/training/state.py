@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from lstm_jax.tasks import Learner
 from lstm_jax.tasks.task import Array, Batch, Sums
 from lstm_jax.training.accumulation import accumulated
+from lstm_jax.training.averaging import is_averaging
 from lstm_jax.training.guard import (
     Guard,
     OnNonFinite,
@@ -117,15 +118,26 @@ def state_shardings(state: Any, mesh: Mesh, batch_size: int) -> TrainState:
     return TrainState(**shardings, **place.everywhere(rest))
 
 
-def to_trees(state: TrainState) -> dict[str, Any]:
-    """The state as checkpoints hold it."""
+def to_trees(state: TrainState, evaluation_params: Any = None) -> dict[str, Any]:
+    """The state as checkpoints hold it.
+
+    Args:
+      state: the state, or one of shapes.
+      evaluation_params: what stands as parameters in a checkpoint, if that is their average; the
+        parameters themselves then stand beside the rest.
+    """
     rest = state._asdict()
-    return {"params": rest.pop("params"), "training": rest}
+    params = rest.pop("params")
+    if is_averaging(state.opt_state):
+        rest["raw_params"] = params
+    return {"params": params if evaluation_params is None else evaluation_params, "training": rest}
 
 
 def from_trees(found: dict[str, Any]) -> TrainState:
     """The inverse of `to_trees`."""
-    return TrainState(**found["training"], params=found["params"])
+    rest = dict(found["training"])
+    params = rest.pop("raw_params", found["params"])
+    return TrainState(**rest, params=params)
 
 
 def zeros_like(sums: Any) -> Any:
