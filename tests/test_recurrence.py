@@ -120,3 +120,14 @@ def test_a_stochastic_cell_gets_another_key_each_step():
 def test_what_does_not_fit_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         lj.scan(CELL, PARAMS, options.pop("carry", None), XS, **options)
+
+
+def test_flags_may_be_zeros_and_ones_and_lengths_are_integers():
+    cell = lj.lstm(3)
+    params, xs = cell.init(jax.random.key(0), 2), jnp.ones((4, 2, 2))
+    flags = jnp.array([[1, 1], [1, 0], [0, 1], [1, 1]])
+    expected = lj.scan(cell, params, None, xs, mask=flags == 1, resets=flags == 0)
+    actual = lj.scan(cell, params, None, xs, mask=flags.astype(float), resets=1 - flags)
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    with pytest.raises(ValueError, match="lengths must be integers, got float32"):
+        lj.scan(cell, params, None, xs, lengths=jnp.array([2.5, 3.0]))

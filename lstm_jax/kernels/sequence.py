@@ -46,6 +46,7 @@ def run_over_time(
     if isinstance(cell, SequenceMap):
         raise ValueError("a sequence map has no carry after each step: return_carries cannot be")
     batch_shape = xs.shape[1 : xs.ndim - cell.input_axes]
+    mask, resets = _as_flags(mask), _as_flags(resets)
     _require_shape("resets", resets, (xs.shape[0], *batch_shape))
     valid = _mask(xs.shape[0], batch_shape, lengths, mask)
     if valid is not None:
@@ -132,6 +133,11 @@ def _chunk(remat: Remat, length: int, backend: Backend) -> int | None:
     return min(remat, length)
 
 
+def _as_flags(flags: Array | None) -> Array | None:
+    """Booleans of what is often given as 0 and 1."""
+    return None if flags is None else jnp.asarray(flags).astype(bool)
+
+
 def _mask(
     time: int, batch_shape: tuple[int, ...], lengths: Array | None, mask: Array | None
 ) -> Array | None:
@@ -141,6 +147,8 @@ def _mask(
     _require_shape("lengths", lengths, batch_shape)
     if lengths is None:
         return mask
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(f"lengths must be integers, got {lengths.dtype}")
     return jnp.arange(time).reshape(-1, *[1] * len(batch_shape)) < lengths
 
 

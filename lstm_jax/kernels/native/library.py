@@ -42,13 +42,21 @@ def problem() -> str | None:
     if os.environ.get("LSTM_JAX_NATIVE", "").lower() in ("0", "off", "no", "false"):
         return "LSTM_JAX_NATIVE turns the C++ kernels off"
     try:
-        library = ctypes.CDLL(str(build()))
+        library = _open(build())
     except (BuildError, OSError) as error:
         return f"the C++ kernels cannot be had: {error}"
     for target in TARGETS:
         function = jax.ffi.pycapsule(getattr(library, target))
         jax.ffi.register_ffi_target(PREFIX + target, function, platform="cpu")
     return None
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        path.unlink()  # damaged on the disk: once more
+        return ctypes.CDLL(str(build()))
 
 
 def build() -> Path:

@@ -51,6 +51,13 @@ def test_what_is_no_library_is_told(monkeypatch, tmp_path):
     assert "cannot be had" in problem()
 
 
+def test_a_damaged_library_is_compiled_again():
+    path = library.build()
+    path.write_bytes(path.read_bytes()[:100])
+    library._open(path)
+    assert path.stat().st_size > 10_000
+
+
 def test_it_can_be_turned_off(monkeypatch):
     monkeypatch.setenv("LSTM_JAX_NATIVE", "off")
     assert problem() == "LSTM_JAX_NATIVE turns the C++ kernels off"
