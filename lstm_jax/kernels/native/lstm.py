@@ -137,7 +137,8 @@ def _reference(
 ) -> tuple[Carry, Array]:
     cell = lstm(params["recurrent_kernel"].shape[0])
     steps = Steps(xs, mask, resets)
-    return reference.run(cell, params, *carries, steps, reverse=loop.reverse)
+    carry, start = carries
+    return reference.run(cell, params, carry, start, steps, reverse=loop.reverse)
 
 
 def _call_forward(loop: _Loop, params: Params, carries: Any, inputs: Any, *, keep: bool) -> Any:
