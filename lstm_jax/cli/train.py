@@ -19,21 +19,30 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--config", help="a config file, PATH.py or PATH.py:MODE")
     parser.add_argument("--workdir", required=True, type=workdir, help="the folder of the run")
+    parser.add_argument("--profile", help="steps to profile, as steps:10-20")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="tell what the run needs, and whether it fits"
+    )
     options, overrides = parse(parser, arguments, overrides=True)
     require_devices()
     use_compilation_cache()
 
     from lstm_jax.training import Console, Interrupted, Run, load_config, train
+    from lstm_jax.training.profiling import ProfileRange
 
+    profile = None if options.profile is None else ProfileRange.parse(options.profile)
     own = options.workdir / "config.json"
     if options.config is None and not own.exists():
         raise UserError(f"{options.workdir} holds no run to go on with: give --config")
     spec = options.config or str(own)
-    run = Run.open(options.workdir, load_config(spec, overrides))
+    config = load_config(spec, overrides)
+    if options.dry_run:
+        return _dry_run(config)
+    run = Run.open(options.workdir, config)
     console = Console()
     finished = run.result() is not None
     try:
-        result = train(run, console)
+        result = train(run, console, profile)
     except Interrupted as stopped:
         _draw(run)
         command = shlex.join(["lstm-jax", "train", *arguments])
@@ -42,6 +51,20 @@ def main(arguments: Sequence[str]) -> int:
     if not finished:
         _draw(run)
     _show(run, console, result)
+    return 0
+
+
+def _dry_run(config: Any) -> int:
+    """Says what the run needs; the workdir is not touched."""
+    import tempfile
+    from pathlib import Path
+
+    from lstm_jax.training import build_experiment
+    from lstm_jax.training.dry_run import dry_run
+
+    with tempfile.TemporaryDirectory() as assets:
+        for line in dry_run(build_experiment(config), Path(assets)):
+            print(line)
     return 0
 
 

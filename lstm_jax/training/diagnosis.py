@@ -39,6 +39,11 @@ class Diagnosis(NamedTuple):
     gradients: list[str]
     norms: dict[str, float]
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether nothing was wrong."""
+        return bool(np.isfinite([self.loss, *self.norms.values()]).all()) and not self.carry
+
     def in_words(self) -> str:
         """A sentence: the loss, and the groups of parameters."""
         text = f"the loss is {self.loss:g}"

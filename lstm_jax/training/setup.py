@@ -90,16 +90,7 @@ def set_up(experiment: Experiment, assets: Path) -> Setup:
     plan = make_plan(experiment, units)
     place = Placement(make_mesh(experiment.mesh))
     place.require_batch_size(dataset.batch_size, options.accumulation_steps)
-    optimizer = make_optimizer(
-        experiment.optimizer,
-        experiment.schedule,
-        run=plan.total,
-        steps=lambda text: measure_steps(text, units, plan.total),
-        groups=experiment.groups,
-        averaging=experiment.averaging,
-        clip_norm=options.gradient_clip_norm,
-        clip_value=options.gradient_clip_value,
-    )
+    optimizer = build_optimizer(experiment, plan, units)
 
     def first_state() -> TrainState:
         return initial_state(
@@ -131,6 +122,31 @@ def set_up(experiment: Experiment, assets: Path) -> Setup:
     return Setup(
         learner, dataset, plan, place, optimizer, schedule, first_state, train_step, shapes
     )
+
+
+def build_optimizer(
+    experiment: Experiment, plan: Plan, units: Units
+) -> optax.GradientTransformation:
+    """The optimiser of a run, with all that stands around it."""
+    return make_optimizer(
+        experiment.optimizer,
+        experiment.schedule,
+        run=plan.total,
+        steps=lambda text: measure_steps(text, units, plan.total),
+        groups=experiment.groups,
+        averaging=experiment.averaging,
+        clip_norm=experiment.train.gradient_clip_norm,
+        clip_value=experiment.train.gradient_clip_value,
+    )
+
+
+def set_up_learner(
+    experiment: Experiment, assets: Path
+) -> tuple[Learner, optax.GradientTransformation]:
+    """The learner and optimiser of a run whose data need not be there any more."""
+    units = Units(1, 1)  # of no consequence for what the optimiser's state looks like
+    learner = experiment.task.restore(assets, experiment.train.compute)
+    return learner, build_optimizer(experiment, make_plan(experiment, units), units)
 
 
 def make_plan(experiment: Experiment, units: Units) -> Plan:
