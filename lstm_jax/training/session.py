@@ -177,13 +177,10 @@ def count_parameters(params: Any) -> int:
 def describe(setup: Setup) -> str:
     """Parameters, length and devices in a line."""
     plan, epoch = setup.plan, len(setup.dataset.train)
-    length = str(plan.total)
-    if plan.steps:
-        length = f"{length}, {plan.steps / epoch:.1f} epochs"
-    return (
-        f"{count_parameters(setup.shapes.params):,} parameters; {length} of {epoch:,}; "
-        f"{describe_devices(setup.place)}"
-    )
+    epochs = f"{plan.steps / epoch:.1f} epochs" if plan.steps else "epochs"
+    parameters = f"{count_parameters(setup.shapes.params):,} parameters"
+    length = f"{plan.total}, {epochs} of {epoch:,}"
+    return f"{parameters}; {length}; {describe_devices(setup.place)}"
 
 
 def describe_devices(place: Placement) -> str:

@@ -37,13 +37,13 @@ def poisoned(monkeypatch):
     monkeypatch.setattr(task, "_loss", poison)
 
 
-def start(folder, policy, **options):
+def start(folder, policy, console=None, **options):
     lengths = {"duration": "24 steps", "report_every": "4 steps", "checkpoint_every": "4 steps"}
     values = small(folder, train={**lengths, "evaluate_every": "8 steps", "on_nonfinite": policy})
     for name, value in options.items():
         values[name] = {**values[name], **value}
     run = Run.open(folder / "run", experiment(**values))
-    return run, train(run, Console())
+    return run, train(run, console or Console())
 
 
 def test_stop_names_the_step_and_keeps_it(tmp_path, poisoned, capsys):
@@ -80,6 +80,25 @@ def test_rewind_goes_back_and_on_with_other_batches(tmp_path, poisoned, capsys):
     assert steps == [4, 8, 12, 16, 20, 24]
     meta = json.loads((run.folder / "checkpoints/24/meta/metadata").read_text())["content"]
     assert meta["data"]["state"]["next_index"] == 24 + 2  # batches 12 and 13 were seen before
+
+
+def test_a_run_that_ends_behind_a_rewind_goes_back_again(tmp_path, poisoned):
+    class Ends(Console):
+        seen = 0
+
+        def advance(self, step):
+            self.seen += step == 14
+            if self.seen == 2:  # the first time, the state stood still before step 13
+                raise KeyboardInterrupt
+
+    whole, _ = start(tmp_path / "whole", "rewind")
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "ended", "rewind", Ends())
+    ended, _ = start(tmp_path / "ended", "rewind")
+    path = "checkpoints/24/meta/metadata"
+    one, other = (json.loads((r.folder / path).read_text())["content"] for r in (whole, ended))
+    assert one["digests"] == other["digests"]
+    assert one["data"]["state"] == other["data"]["state"]
 
 
 def test_rewinding_ends_where_it_does_not_help(tmp_path, capsys):
