@@ -96,6 +96,7 @@ def test_the_state_outlives_a_run_in_the_precision_of_its_masters(tmp_path):
     opened, _ = run(tmp_path, train_options={"precision": "bfloat16"})
     like = {"params": jax.eval_shape(opened.experiment.prepare(opened.assets)[0].init, KEY)}
     restored = opened.checkpoints().latest(like)
+    assert restored is not None
     assert {leaf.dtype for leaf in jax.tree.leaves(restored.trees)} == {np.dtype("float32")}
 
 
