@@ -120,12 +120,3 @@ def measure_steps(text: str, units: Units, run: Length) -> int:
             f"{text!r} is a time, and steps are needed here: say steps, epochs or examples"
         )
     return steps
-
-
-def to_steps(duration: str, steps_per_epoch: int) -> int:
-    """The number of steps of a duration in steps or epochs, at least one.
-
-    >>> to_steps("300 steps", 40), to_steps("2.5 epochs", 40)
-    (300, 100)
-    """
-    return measure_steps(duration, Units(steps_per_epoch, 1), Length(1))

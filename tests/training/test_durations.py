@@ -6,7 +6,7 @@ import pytest
 
 from lstm_jax.config import Duration, Interval
 from lstm_jax.errors import ConfigError
-from lstm_jax.training.durations import Length, Progress, Units, measure, measure_steps, to_steps
+from lstm_jax.training.durations import Length, Progress, Units, measure, measure_steps
 
 _UNITS = Units(steps_per_epoch=50, batch_size=16)
 _RUN = Length(1000)
@@ -87,7 +87,8 @@ def test_the_end_of_a_run():
     assert timed.share(Progress(0, 90.0)) == 1.0
 
 
-def test_to_steps():
-    assert to_steps("1 step", 50) == 1
-    assert to_steps("0.001 epochs", 50) == 1
-    assert to_steps("1.5 epochs", 50) == 75
+def test_steps_of_a_run_are_at_least_one():
+    units, run = Units(steps_per_epoch=50, batch_size=1), Length(1)
+    assert measure_steps("1 step", units, run) == 1
+    assert measure_steps("0.001 epochs", units, run) == 1
+    assert measure_steps("1.5 epochs", units, run) == 75
