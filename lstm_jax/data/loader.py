@@ -1,7 +1,8 @@
 """Grain loaders: batches in order, with a position that a checkpoint can hold."""
 
+import sys
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 
 class RandomAccess(Protocol):
@@ -9,6 +10,15 @@ class RandomAccess(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+@runtime_checkable
+class ByEpoch(Protocol):
+    """A source whose batches, or their order, are others in every epoch."""
+
+    def at(self, epoch: int, index: int, /) -> Any:
+        """A batch of an epoch, both counted from 0: a function of these two alone."""
+        ...
 
 
 class Loader(Protocol):
@@ -26,9 +36,23 @@ class Loader(Protocol):
 
 
 def endless(batches: RandomAccess) -> Loader:
-    """Goes through the batches in order, again and again."""
+    """Goes through the batches in order, again and again; epoch by epoch if they are `ByEpoch`."""
     import grain
 
     # The batches are slices of arrays in memory: a thread that prefetched them would only cost.
     options = grain.ReadOptions(num_threads=0)
-    return iter(grain.MapDataset.source(cast(Any, batches)).repeat().to_iter_dataset(options))
+    numbers = grain.MapDataset.range(sys.maxsize)
+    return iter(numbers.map(_Numbered(batches)).to_iter_dataset(options))
+
+
+class _Numbered:
+    """The batches by their number over all epochs."""
+
+    def __init__(self, batches: RandomAccess):
+        self._batches = batches
+
+    def __call__(self, number: int) -> Any:
+        epoch, index = divmod(int(number), len(self._batches))
+        if isinstance(self._batches, ByEpoch):
+            return self._batches.at(epoch, index)
+        return self._batches[index]

@@ -8,10 +8,11 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lstm_jax.config import Fraction, register
-from lstm_jax.errors import ConfigError, UserError, did_you_mean
+from lstm_jax.data.files import read_text
+from lstm_jax.data.tfds import read_tfds
+from lstm_jax.errors import ConfigError, UserError
 
 SPLITS = ("train", "validation", "test")
 Documents = Mapping[str, Sequence[str]]  # texts of each split
@@ -128,26 +129,7 @@ def _read(field: str, paths: Sequence[str]) -> list[str]:
         if not found:
             raise UserError(f"data.{field}: the folder {path} holds no .txt file")
         files += found
-    return [_read_one(f"data.{field}", file) for file in files]
-
-
-def _read_one(where: str, file: Path) -> str:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{where}: cannot read {file} ({error.strerror})") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The decoder does not count a byte order mark that it took off.
-        start = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
-        raise UserError(
-            f"{where}: {file} is not UTF-8: byte {start} is 0x{content[start]:02x} "
-            f"({error.reason}); convert it, for instance with iconv"
-        ) from None
-    if not text.strip():
-        raise UserError(f"{where}: {file} is empty")
-    return text
+    return [read_text(f"data.{field}", file) for file in files]
 
 
 @register("source")
@@ -177,33 +159,9 @@ def tfds_text(
     splits = {"train": train, "validation": validation, "test": test}
 
     def read() -> Documents:
-        try:
-            import tensorflow_datasets as tfds
-        except ImportError as error:
-            raise UserError(
-                f"data.source: tensorflow-datasets cannot be imported ({error})"
-            ) from None
         return {
-            name: _read_split(tfds, dataset, split, data_dir, field)
+            name: read_tfds(dataset, split, data_dir, {"field": field})[0]
             for name, split in splits.items()
         }
 
     return read
-
-
-def _read_split(
-    tfds: Any, dataset: str, split: str, data_dir: str | None, field: str
-) -> Sequence[str]:
-    try:
-        data = tfds.data_source(dataset, split=split, data_dir=data_dir)
-    except Exception as error:
-        # For an unknown name the message goes on with the whole catalogue.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"data.dataset: TFDS cannot read {split} of {dataset} ({reason})") from None
-    if field not in data.dataset_info.features:
-        allowed = list(data.dataset_info.features)
-        raise UserError(
-            f"data.field: {dataset} has no feature {field!r}; {did_you_mean(field, allowed)}"
-        )
-    texts = (record[field] for record in data)
-    return [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]

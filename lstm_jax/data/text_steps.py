@@ -1,5 +1,6 @@
 """Steps of a text pipeline: functions of a document, applied in the order of the config."""
 
+import html
 import re
 import unicodedata
 from typing import Literal
@@ -31,3 +32,37 @@ def normalize_unicode(text: str, *, form: Literal["NFC", "NFKC", "NFD", "NFKD"] 
       form: NFC composes accents; NFKC also replaces look-alikes such as ligatures.
     """
     return unicodedata.normalize(form, text)
+
+
+@register("text_step")
+def split_punctuation(text: str) -> str:
+    """Spaces around every mark that is no part of a word, so that words stand alone.
+
+    A mark between two letters or digits stays, as in "don't", "well-known" and "3.5".
+
+    >>> split_punctuation('"It isn\\'t 3.5, is it?"')
+    '" It isn\\'t 3.5 , is it ? "'
+    """
+    spaced = re.sub(r"(?<!\w)([^\w\s])|([^\w\s])(?!\w)", r" \1\2 ", text)
+    return re.sub(r" +", " ", spaced).strip(" ")
+
+
+@register("text_step")
+def remove_markup(text: str) -> str:
+    """HTML tags are taken out, those of breaks and paragraphs become line breaks.
+
+    >>> remove_markup("Good &amp; short.<br /><br />See <i>it</i>")
+    'Good & short.\\n\\nSee it'
+    """
+    broken = re.sub(r"<(?:br|p|/p)\b[^<>]*>", "\n", text, flags=re.IGNORECASE)
+    return html.unescape(re.sub(r"</?[a-zA-Z][^<>]*>", "", broken))
+
+
+@register("text_step")
+def one_line(text: str) -> str:
+    """Every run of white space, line breaks too, becomes one space.
+
+    >>> one_line(" a\\n b ")
+    'a b'
+    """
+    return " ".join(text.split())

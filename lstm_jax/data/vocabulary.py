@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -47,12 +47,26 @@ class Vocabulary:
         self.symbols = list(symbols)
 
     @classmethod
-    def of(cls, texts: Iterable[str], units: Units, min_count: int = 1) -> "Vocabulary":
-        """The vocabulary of texts: symbols seen at least `min_count` times, in sorted order."""
+    def of(
+        cls, texts: Iterable[str], units: Units, min_count: int = 1, max_size: int | None = None
+    ) -> "Vocabulary":
+        """The vocabulary of texts.
+
+        Characters are in sorted order; words with the most frequent first, as an adaptive softmax
+        needs them.
+
+        Args:
+          texts: those of the training split.
+          units: what a symbol is.
+          min_count: symbols seen less often are unknown.
+          max_size: no more than this many symbols, the most frequent ones.
+        """
         if units == "bytes":
             return cls(units, [])
         counts = collections.Counter(symbol for text in texts for symbol in _split(text, units))
-        return cls(units, sorted(s for s, count in counts.items() if count >= min_count))
+        frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        symbols = [symbol for symbol, count in frequent if count >= min_count][:max_size]
+        return cls(units, sorted(symbols) if units == "characters" else symbols)
 
     def __len__(self) -> int:
         """How many numbers there are, that of unknown symbols included."""
@@ -96,13 +110,21 @@ class Vocabulary:
           UserError: the file is missing or holds no vocabulary.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            units, symbols = content["units"], content["symbols"]
-            if units not in ("characters", "bytes", "words") or not isinstance(symbols, list):
-                raise ValueError("neither characters, bytes nor words")
-            return cls(units, [str(s) for s in symbols])
+            return cls.of_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} holds no vocabulary ({error})") from None
+
+    @classmethod
+    def of_json(cls, content: Any) -> "Vocabulary":
+        """The vocabulary in what `save` wrote, read as JSON.
+
+        Raises:
+          ValueError, KeyError or TypeError: there is none in it.
+        """
+        units, symbols = content["units"], content["symbols"]
+        if units not in ("characters", "bytes", "words") or not isinstance(symbols, list):
+            raise ValueError("neither characters, bytes nor words")
+        return cls(units, [str(s) for s in symbols])
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:

@@ -1,0 +1,68 @@
+"""Fields of TensorFlow datasets, read through `tfds.data_source`: no TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lstm_jax.errors import UserError, did_you_mean
+
+
+def read_tfds(
+    dataset: str, split: str, data_dir: str | None, fields: Mapping[str, str]
+) -> list[list[str]]:
+    """Texts of a split: a list for each field, with the texts of all records in order.
+
+    A class is given as its name, a number as its digits.
+
+    Args:
+      dataset: name in the catalogue.
+      split: in TFDS's own words for splits.
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      fields: features to read, by the name of the config field that names each.
+
+    Raises:
+      UserError: the dataset, the split or a feature does not exist, the dataset cannot be
+        prepared here, or a text is not UTF-8.
+    """
+    data, features = _open(dataset, split, data_dir)
+    for option, field in fields.items():
+        if field not in features:
+            raise UserError(
+                f"data.{option}: {dataset} has no feature {field!r}; "
+                f"{did_you_mean(field, list(features))}"
+            )
+    found: list[list[str]] = [[] for _ in fields]
+    for number, record in enumerate(data):
+        for field, texts in zip(fields.values(), found, strict=True):
+            where = f"data.dataset: {dataset}, record {number} of {split}, {field}"
+            texts.append(_text(where, record[field], features[field]))
+    return found
+
+
+def _open(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any], Any]:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(f"data.source: tensorflow-datasets cannot be imported ({error})") from None
+    try:
+        data: Any = tfds.data_source(dataset, split=split, data_dir=data_dir)
+    except Exception as error:
+        # For an unknown name the message goes on with the whole catalogue.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"data.dataset: TFDS cannot read {split} of {dataset} ({reason})") from None
+    features = data.dataset_info.features
+    if not hasattr(features, "keys"):
+        raise UserError(f"data.dataset: {dataset} holds no records with fields")
+    return data, features
+
+
+def _text(where: str, value: Any, feature: Any) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{where} is not UTF-8 ({error.reason})") from None
+    if isinstance(value, str):
+        return value
+    if hasattr(feature, "int2str"):
+        return feature.int2str(int(value))
+    return str(value)
