@@ -63,6 +63,9 @@ def quiet() -> Iterator[None]:
     Threads of a failed write or read go on logging for a while: after a failure nothing of Orbax is
     heard until something succeeds.
     """
+    # Before anything fails: threads of TensorStore answer while the failure is on its way here.
+    if not isinstance(sys.unraisablehook, _WithoutLateAnswers):
+        sys.unraisablehook = _WithoutLateAnswers(sys.unraisablehook)
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     for logger in loggers:
         logger.addFilter(_no_storage)
@@ -90,16 +93,18 @@ def _drop_unread(error: BaseException) -> None:
             gc.collect()
     finally:
         sys.unraisablehook = hook
-    if not isinstance(hook, _WithoutLateReads):
-        sys.unraisablehook = _WithoutLateReads(hook)
 
 
-class _WithoutLateReads:
-    """Reads that were under way when another one failed end later, in threads of TensorStore."""
+class _WithoutLateAnswers:
+    """What was under way when a read or write failed ends later, in threads of TensorStore.
+
+    They answer to a loop that the failure has closed.
+    """
 
     def __init__(self, hook: Any):
         self._hook = hook
 
     def __call__(self, unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
+        error = unraisable.exc_value
+        if not isinstance(error, RuntimeError) or str(error) != "Event loop is closed":
             self._hook(unraisable)

@@ -1,10 +1,14 @@
 """What storage says is told in a few words, and kept apart from faults of the program."""
 
+import asyncio
 import errno
+import sys
+import types
+from typing import Any
 
 import pytest
 
-from lstm_jax.training.storage import is_storage_failure, reason
+from lstm_jax.training.storage import is_storage_failure, quiet, reason
 
 TENSORSTORE = (
     'RESOURCE_EXHAUSTED: Error writing "w/0" in OCDBT database at local file "/x/": Failed to '
@@ -30,3 +34,17 @@ def test_failures_of_storage_in_words(error, words):
 def test_faults_of_the_program_are_no_failures_of_storage():
     for error in (ValueError("shapes differ"), TypeError("not an array"), KeyError("params")):
         assert not is_storage_failure(error)
+
+
+def test_threads_that_answer_to_a_closed_loop_are_not_heard_and_others_are(monkeypatch):
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: heard.append(unraisable))
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with quiet(), pytest.raises(RuntimeError) as late:
+        loop.call_soon_threadsafe(print)  # what a thread of TensorStore gets
+    hook: Any = sys.unraisablehook
+    others = (RuntimeError("a fault"), ValueError("Event loop is closed"))
+    for error in (late.value, *others):
+        hook(types.SimpleNamespace(exc_value=error))
+    assert [unraisable.exc_value for unraisable in heard] == [*others]
