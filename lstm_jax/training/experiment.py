@@ -64,7 +64,7 @@ class TrainOptions:
     accumulation_steps: PositiveInt = 1
     remat: Literal["none", "step", "sqrt"] = "none"
     on_nonfinite: Literal["stop", "skip", "rewind"] = "stop"
-    writers: Sequence[str] = ("tensorboard",)
+    writers: tuple[str, ...] = ("tensorboard",)
     gate_statistics: bool = True
 
     def __post_init__(self) -> None:

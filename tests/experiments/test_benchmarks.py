@@ -176,3 +176,15 @@ def test_sizes_are_numbers_of_the_list_or_written_out(module):
     options.add_layer_options(made)
     sizes = made.parse_args(["--sizes=6,1x2x3x4"]).sizes
     assert sizes == [contestants.Size(16, 1024, 768, 768), contestants.Size(1, 2, 3, 4)]
+
+
+@pytest.mark.slow
+def test_the_loop_hands_others_their_turns(module, monkeypatch, tmp_path):
+    loop_cost = module("loop_cost")
+    monkeypatch.setattr(loop_cost, "CONFIG", f"{loop_cost.CONFIG}:smoke")
+    monkeypatch.setattr(loop_cost, "_TURN", 4)
+    times = loop_cost.steps_in_turns(tmp_path / "run", rounds=2)
+    assert len(times) == 3
+    assert all(len(taken) == 2 and min(taken) > 0 for taken in times.values())
+    bare, *_ = rows(loop_cost.table(times)).values()
+    assert bare[1] == "1.000"

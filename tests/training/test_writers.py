@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from lstm_jax.errors import ConfigError, UserError
-from lstm_jax.training import writer_files
+from lstm_jax.training import load_config, writer_files
 from lstm_jax.training.writers import (
     WRITERS,
     MetricWriter,
@@ -18,6 +18,7 @@ from lstm_jax.training.writers import (
     read_metrics,
     require_writers,
 )
+from tests.conftest import CHAR_LM
 
 
 def table(folder, split="train"):
@@ -197,3 +198,8 @@ def test_what_cannot_write_is_told_before_any_work(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="needs the package wandb"):
         MetricWriter(tmp_path, 0, ["wandb"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_are_named_on_the_command_line():
+    config = load_config(CHAR_LM, ["train.writers=tensorboard,csv"])
+    assert tuple(config.train.writers) == ("tensorboard", "csv")
