@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_jax.errors import UserError, did_you_mean
+from lstm_jax.private_folder import make_private
 
 _PREFIX = "--config."
 
@@ -18,6 +20,13 @@ def parse(
     Raises:
       UserError: an option does not exist.
     """
+    parser.add_argument(
+        "--parts",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of your own that the config of the run names; it is imported, and so run",
+    )
     known, rest = parser.parse_known_args(arguments)
     found: list[str] = []
     words = iter(rest)
@@ -33,6 +42,11 @@ def parse(
                 raise UserError(f"{word} needs a value")
             text = f"{text}={value}"
         found.append(text)
+    if known.parts:
+        from lstm_jax.config import import_parts
+
+        for module in known.parts:
+            import_parts(module)
     return known, found
 
 
@@ -64,7 +78,11 @@ def use_compilation_cache() -> None:
 
     # Read by name: the attribute is made at run time and type checkers do not know it.
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "lstm_jax" / "compiled"))
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = home / "lstm_jax" / "compiled"
+        if problem := make_private(cache):
+            print(f"lstm-jax: compiled programs are not kept: {problem}", file=sys.stderr)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

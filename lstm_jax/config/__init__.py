@@ -7,11 +7,12 @@ from lstm_jax.config.files import (
     difference,
     load_json,
     load_python,
+    read_json,
     to_json,
     write_atomically,
 )
 from lstm_jax.config.overrides import apply_overrides
-from lstm_jax.config.registry import find, names, register
+from lstm_jax.config.registry import find, import_parts, names, register, without_imports
 from lstm_jax.config.schema import Field, fields
 from lstm_jax.config.types import (
     Duration,
@@ -52,12 +53,15 @@ __all__ = [
     "difference",
     "fields",
     "find",
+    "import_parts",
     "load_json",
     "load_python",
     "names",
     "part_of",
     "parts_of",
+    "read_json",
     "register",
     "to_json",
+    "without_imports",
     "write_atomically",
 ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Mapping
@@ -74,11 +75,38 @@ def load_json(path: Path) -> dict[str, Any]:
       UserError: there is none, or it is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no run: there is no {path.name}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a config ({error})") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} cannot be read as a config (it holds no object)")
+    return found
+
+
+def read_json(path: Path, limit: int = 64 << 20) -> Any:
+    """What a file of JSON holds, which a stranger may have written.
+
+    Args:
+      path: a regular file, or a link to one; a pipe would keep a reader waiting for ever.
+      limit: bytes; a larger file is not read.
+
+    Raises:
+      OSError: it is not there, or not to be read.
+      ValueError: it is no such file, or not JSON in UTF-8.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is not a regular file")
+        if about.st_size > limit:
+            raise ValueError(f"it has {about.st_size:,} bytes, and {limit:,} are allowed")
+        content = file.read(limit)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -4,14 +4,16 @@
     def my_cell(hidden_size, *, forget_bias: float = 1.0) -> Cell: ...
 
 `config.model.cell.name = "my_package.my_module:my_cell"` then names it from outside this
-library; those of the library have short names. Only registered functions can be named, so that
-a config from a stranger cannot call anything else.
+library; those of the library have short names. Only registered functions can be named. To import
+a module is to run it: names that a file of data holds import nothing (`without_imports`).
 """
 
+import contextlib
+import contextvars
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from lstm_jax.errors import ConfigError, did_you_mean
@@ -20,6 +22,7 @@ from lstm_jax.errors import ConfigError, did_you_mean
 _HOMES = {
     "task": "lstm_jax.tasks",
     "cell": "lstm_jax.cells",
+    "head": "lstm_jax.models.heads",
     "source": "lstm_jax.data.sources",
     "text_step": "lstm_jax.data.text_steps",
     "tokenizer": "lstm_jax.data.tokenizers",
@@ -30,6 +33,7 @@ _HOMES = {
     "averaging": "lstm_jax.training.averaging",
 }
 _PARTS: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in _HOMES}
+_may_import = contextvars.ContextVar("may_import", default=True)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,12 +87,41 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     return _PARTS[kind][name]
 
 
-def _import(kind: str, name: str) -> None:
-    module = name.partition(":")[0]
+@contextlib.contextmanager
+def without_imports() -> Iterator[None]:
+    """Inside, `find` imports no module from outside the library: a stranger may have named it."""
+    token = _may_import.set(False)
+    try:
+        yield
+    finally:
+        _may_import.reset(token)
+
+
+def import_parts(module: str) -> None:
+    """Imports a module of parts, from the current folder too, on the word of who runs the program.
+
+    Raises:
+      ConfigError: it cannot be imported.
+    """
     # The command is no script of the current folder, where a user's own module often is.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"{kind} {name!r}: cannot import {module!r} ({error})") from error
+    except (ImportError, TypeError, ValueError) as error:  # the latter two for "" and ".name"
+        raise ConfigError(f"cannot import {module!r} ({error})") from error
+
+
+def _import(kind: str, name: str) -> None:
+    module = name.partition(":")[0]
+    if not _may_import.get():
+        if module in sys.modules:
+            return
+        raise ConfigError(
+            f"{kind} {name!r} is no part of this library, and a stored config is data that "
+            f"imports nothing; if you trust that module, add --parts={module}"
+        )
+    try:
+        import_parts(module)
+    except ConfigError as error:
+        raise ConfigError(f"{kind} {name!r}: {error}") from error

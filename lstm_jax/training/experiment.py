@@ -20,8 +20,9 @@ from lstm_jax.config import (
     load_json,
     load_python,
     part_of,
+    without_imports,
 )
-from lstm_jax.errors import ConfigError
+from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Compute, Dataset, Learner, Task
 from lstm_jax.training.early_stopping import EarlyStopping
 from lstm_jax.training.mesh import MeshOptions
@@ -147,8 +148,24 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
       ConfigError: with every problem found in reading it; `build_experiment` finds the rest.
     """
     if spec.endswith(".json"):
-        return apply_overrides(Experiment, experiment(**load_json(Path(spec))), overrides)
+        return apply_overrides(Experiment, stored_config(Path(spec)), overrides)
     return apply_overrides(Experiment, load_python(spec), overrides)
+
+
+def stored_config(path: Path) -> ml_collections.ConfigDict:
+    """The config that a run keeps, `config.json`: it is data, and nothing is imported for it.
+
+    Raises:
+      UserError: there is none, or it is not the config of a run.
+    """
+    values = load_json(path)
+    try:
+        with without_imports():
+            return experiment(**values)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise UserError(f"{path} is not the config of a run ({error})") from None
 
 
 def build_experiment(config: ml_collections.ConfigDict) -> Experiment:

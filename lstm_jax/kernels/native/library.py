@@ -18,6 +18,8 @@ from pathlib import Path
 import jax
 import jaxlib
 
+from lstm_jax.private_folder import is_private, make_private
+
 PREFIX = "lstm_jax_"
 TARGETS = ("lstm_forward", "lstm_backward")
 _SOURCES = Path(__file__).parent
@@ -67,12 +69,13 @@ def build() -> Path:
     """
     compiler = find_compiler()
     target = cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
-    if target.exists():
+    if target.exists() and is_private(target):
         return target
     _log.info("compiling C++ kernels with %s, once for this machine", compiler)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         fresh = Path(folder) / target.name
         _compile(compiler, fresh)
+        fresh.chmod(0o700)  # whatever the umask
         os.replace(fresh, target)  # at once: another process may be doing the same
     return target
 
@@ -96,15 +99,14 @@ def cache_folder() -> Path:
     """Where compiled kernels are kept: $XDG_CACHE_HOME/lstm_jax, or else a temporary folder."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_jax" / "native"
     own = Path(tempfile.gettempdir()) / f"lstm_jax-native-{os.getuid()}"
+    problems = []
     for folder in (home, own):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        # What is loaded from there runs as this user, so nobody else may have written it.
-        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
+        # What is loaded from there runs as this user, so nobody else may be able to write it.
+        problem = make_private(folder)
+        if problem is None:
             return folder
-    raise BuildError(f"neither {home} nor {own} can be written")
+        problems.append(problem)
+    raise BuildError("; ".join(problems))
 
 
 def _fingerprint(compiler: str) -> str:
