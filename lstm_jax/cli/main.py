@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": "figures of a trained model on a split of its data",
     "status": "the state of a run, or of all runs of a folder, while they train or after",
     "generate": "write text with a trained language model",
+    "predict": "what a trained model makes of lines of text, one answer a line",
     "debug": "a step whose numbers went wrong, done again with checks on",
     "config": "every field of a config with its type, value and meaning",
 }

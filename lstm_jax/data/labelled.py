@@ -7,8 +7,11 @@ ones, chosen by a hash of the text.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from lstm_jax.config import Fraction, register
+import numpy as np
+
+from lstm_jax.config import Fraction, Range, Seed, register
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import read_splits, require_shares
 from lstm_jax.data.tables import read_columns
@@ -190,6 +193,49 @@ def tfds_labelled(
         return list(zip(*read_tfds(dataset, words, data_dir, fields), strict=True))
 
     return lambda: read_splits(splits, taken, read_one)
+
+
+@register("labelled_source")
+def generated_opinions(*, size: Annotated[int, Range(20)] = 600, seed: Seed = 0) -> LabelledSource:
+    """Generated sentences of praise and blame, to try a config without data; they are no language.
+
+    An opinion is a few judgements, some of them turned by "not"; its class is that of most.
+
+    >>> text, label = generated_opinions(size=20)()["train"][0]
+    >>> text[:45], label
+    ('the script was moving . the script was awful ', 'positive')
+
+    Args:
+      size: how many sentences; a tenth each is for validation and test.
+      seed: of what is drawn.
+    """
+
+    def read() -> Labelled:
+        random = np.random.default_rng(seed)
+        records = [_opinion(random) for _ in range(size)]
+        tenth = size // 10
+        return {
+            "train": records[2 * tenth :],
+            "validation": records[:tenth],
+            "test": records[tenth : 2 * tenth],
+        }
+
+    return read
+
+
+_JUDGEMENTS = {"positive": ("good", "superb", "moving"), "negative": ("bad", "dull", "awful")}
+
+
+def _opinion(random: np.random.Generator) -> tuple[str, str]:
+    parts, balance = [], 0
+    for _ in range(2 * int(random.integers(1, 4)) - 1):  # an odd number has a majority
+        subject = random.choice(["plot", "cast", "music", "script"])
+        label = random.choice(list(_JUDGEMENTS))
+        turned = random.random() < 0.3
+        word = f"{'not ' if turned else ''}{random.choice(_JUDGEMENTS[label])}"
+        parts.append(f"the {subject} was {word} .")
+        balance += 1 if (label == "positive") != turned else -1
+    return " ".join(parts), "positive" if balance > 0 else "negative"
 
 
 def _require(paths: Mapping[str, tuple[str, ...]], shares: Mapping[str, float]) -> dict[str, float]:

@@ -66,3 +66,13 @@ def one_line(text: str) -> str:
     'a b'
     """
     return " ".join(text.split())
+
+
+@register("text_step")
+def reverse_words(text: str) -> str:
+    """The words in the order from the last to the first, for a model that reads from the end.
+
+    >>> reverse_words("not good at all")
+    'all at good not'
+    """
+    return " ".join(reversed(text.split()))

@@ -2,5 +2,14 @@
 
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
+from lstm_jax.tasks.text_classification import text_classification
 
-__all__ = ["Compute", "Dataset", "Learner", "Metric", "Task", "language_model"]
+__all__ = [
+    "Compute",
+    "Dataset",
+    "Learner",
+    "Metric",
+    "Task",
+    "language_model",
+    "text_classification",
+]

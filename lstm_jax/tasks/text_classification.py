@@ -1,0 +1,445 @@
+"""Text classification: which class a text is of."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lstm_jax.cells import Cell
+from lstm_jax.config import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Seed,
+    part_of,
+    parts_of,
+    register,
+)
+from lstm_jax.data.bucketing import BucketedBatches, best_bounds, cut, cut_note, longest_of
+from lstm_jax.data.labelled import Labelled, LabelledSource
+from lstm_jax.data.sources import SPLITS
+from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
+from lstm_jax.errors import ConfigError, UserError, did_you_mean
+from lstm_jax.models.naive_bayes import naive_bayes
+from lstm_jax.models.text_classifier import POOLINGS, ClassifierDropout, TextClassifier, apply
+from lstm_jax.tasks.class_labels import load_classes, save_classes
+from lstm_jax.tasks.classification_figures import draw_confusion, write_errors
+from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+
+_ACCURACY = Metric("accuracy", "accuracy", lower_is_better=False, decimals=4)
+_F1 = Metric("macro_f1", "F1, mean of the classes", lower_is_better=False, decimals=4)
+_LOSS = Metric("loss", "nats")
+_VOCABULARY, _CLASSES = "vocabulary.json", "classes.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledTextData:
+    """Where the texts come from and how they become batches.
+
+    Attributes:
+      source: where texts and classes come from.
+      steps: what is done to every text before it is cut into symbols.
+      tokenizer: what a symbol is.
+      tokenizer_from: the folder of a run whose tokenizer is taken, and none is learnt; for a
+        model that starts from that run's.
+      max_length: symbols of a training text that are read; None for all.
+      evaluation_max_length: the same for evaluation and prediction.
+      keep: which part of a longer text is read: its start, its end, or half of each.
+      batch_size: texts in a step.
+      evaluation_batch_size: texts in a batch of an evaluation.
+      buckets: lengths to which batches are padded; each is compiled once.
+      seed: of the order of the texts.
+      baselines: whether naive Bayes is computed for the same texts.
+    """
+
+    source: LabelledSource = part_of("labelled_source", "csv_file", inline=True)
+    steps: Sequence[Callable[[str], str]] = parts_of("text_step")
+    tokenizer: Callable[[Iterable[str]], Tokenizer] = part_of("tokenizer", "words")
+    tokenizer_from: str | None = None
+    max_length: PositiveInt | None = 400
+    evaluation_max_length: PositiveInt | None = None
+    keep: Literal["start", "end", "both"] = "both"
+    batch_size: PositiveInt = 32
+    evaluation_batch_size: PositiveInt = 64
+    buckets: PositiveInt = 6
+    seed: Seed = 0
+    baselines: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierOptions:
+    """The network.
+
+    Attributes:
+      cell: the recurrent cell of every layer.
+      embedding_size: size of a symbol's vector.
+      hidden_size: memory cells in each layer and direction.
+      num_layers: recurrent layers.
+      last_size: memory cells in the last layer; hidden_size if None.
+      bidirectional: whether every layer also reads from the end.
+      pooling: how outputs become one vector: last, mean, max, attention, or several of them.
+      head_size: a hidden layer before the classes; 0 for none.
+      dropout: what is dropped in training.
+    """
+
+    cell: Callable[[int], Cell] = part_of("cell", "lstm")
+    embedding_size: PositiveInt = 64
+    hidden_size: PositiveInt = 64
+    num_layers: PositiveInt = 1
+    last_size: PositiveInt | None = None
+    bidirectional: bool = True
+    pooling: tuple[str, ...] = ("max",)
+    head_size: NonNegativeInt = 0
+    dropout: ClassifierDropout
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.pooling if name not in POOLINGS]
+        if unknown or not self.pooling:
+            name = unknown[0] if unknown else ""
+            raise ConfigError(f"pooling: there is no {name!r}; {did_you_mean(name, POOLINGS)}")
+        try:
+            self.cell(self.hidden_size)
+        except ValueError as error:
+            raise ConfigError(f"cell: {error}") from None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassificationLoss:
+    """What is minimised.
+
+    Attributes:
+      label_smoothing: share of the target that is spread over all classes.
+      adversarial: weight of the loss on vectors moved a little in the direction that harms most
+        (T. Miyato, A. Dai and I. Goodfellow, arXiv 1605.07725); 0 for none. It costs a second
+        pass.
+      adversarial_norm: how far the vectors of a text are moved, all together, in multiples of
+        their root mean square.
+    """
+
+    label_smoothing: Fraction = 0.0
+    adversarial: NonNegativeFloat = 0.0
+    adversarial_norm: NonNegativeFloat = 5.0
+
+
+class _Prepared(NamedTuple):
+    """Texts as numbers, by split."""
+
+    texts: dict[str, list[str]]
+    ids: dict[str, list[np.ndarray]]
+    labels: dict[str, np.ndarray]
+    notes: list[str]
+
+
+@register("task")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class text_classification:
+    """Classification of texts.
+
+    Attributes:
+      data: the texts.
+      model: the network.
+      loss: what is minimised.
+    """
+
+    data: LabelledTextData
+    model: ClassifierOptions
+    loss: ClassificationLoss
+
+    def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
+        """Reads the texts, and makes or takes the tokenizer and the classes of the run."""
+        found = self.data.source()
+        tokenizer = self._make_tokenizer(found, assets)
+        classes = _classes(found)
+        prepared = self._encode(found, tokenizer, classes)
+        dataset = self._dataset(prepared, tokenizer, classes)
+        tokenizer.save(assets / _VOCABULARY)
+        save_classes(classes, assets / _CLASSES)
+        return self._learner(tokenizer, classes, compute), dataset
+
+    def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
+        """The learner for the tokenizer and the classes of a run."""
+        tokenizer, classes = self.tokenizer(assets), load_classes(assets / _CLASSES)
+        return self._learner(tokenizer, classes, compute)
+
+    def tokenizer(self, assets: Path) -> Tokenizer:
+        """The tokenizer of a run."""
+        return load_tokenizer(assets / _VOCABULARY)
+
+    def network(
+        self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute = FLOAT32
+    ) -> TextClassifier:
+        """The Flax module for a tokenizer and classes."""
+        options = {
+            field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
+        }
+        return TextClassifier(
+            vocabulary_size=len(tokenizer),
+            classes=len(classes),
+            dtype=compute.dtype,
+            remat=compute.remat,
+            **options,
+        )
+
+    def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
+        """Accuracy of the most frequent class, and of naive Bayes over symbols and their pairs."""
+        if not self.data.baselines:
+            return {}
+        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
+        prepared = self._encode(self.data.source(), tokenizer, classes)
+        train, labels = prepared.ids["train"], prepared.labels
+        frequent = np.bincount(labels["train"]).argmax()
+        judge = naive_bayes(train, labels["train"], len(classes))
+        found: dict[str, dict[str, float]] = {"most frequent class": {}, "naive Bayes, pairs": {}}
+        for split in SPLITS[1:]:
+            found["most frequent class"][split] = float(np.mean(labels[split] == frequent))
+            right = judge(prepared.ids[split]) == labels[split]
+            found["naive Bayes, pairs"][split] = float(np.mean(right))
+        return found
+
+    def show(self, assets: Path, params: Any, seed: int) -> str:
+        """Nothing: `draw` writes what there is to see."""
+        del assets, params, seed
+        return ""
+
+    def draw(self, assets: Path, params: Any, figures: Path) -> None:
+        """The confusion matrix of the test split, and its most surprising errors as text."""
+        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
+        test = {"train": [], "validation": [], "test": self.data.source()["test"]}
+        prepared = self._encode(test, tokenizer, classes)
+        probability = self._probabilities(
+            self.network(tokenizer, classes), params, prepared.ids["test"]
+        )
+        labels = prepared.labels["test"]
+        draw_confusion(labels, probability.argmax(-1), classes, figures / "confusion_matrix.png")
+        write_errors(
+            prepared.texts["test"], labels, probability, classes, figures / "surprising_errors.txt"
+        )
+
+    def predict(
+        self, assets: Path, params: Any, lines: Sequence[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """The likeliest class of every line, in order, with its probability.
+
+        Args:
+          assets: of the run.
+          params: the parameters.
+          lines: texts, each on one line.
+        """
+        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
+        ids = [tokenizer.encode(self._clean(line)).ids for line in lines]
+        ids = cut(ids, self.data.evaluation_max_length, self.data.keep)
+        for row in self._probabilities(self.network(tokenizer, classes), params, ids):
+            yield {"label": classes[int(row.argmax())], "probability": float(row.max())}
+
+    def commands(self) -> Mapping[str, str]:
+        """The commands for a finished run."""
+        return {"predict": "classify lines, for instance with --input=file, or - for a pipe"}
+
+    def _make_tokenizer(self, found: Labelled, assets: Path) -> Tokenizer:
+        path = assets / _VOCABULARY
+        if path.exists():
+            return load_tokenizer(path)
+        if self.data.tokenizer_from is not None:
+            folder = Path(self.data.tokenizer_from).expanduser()
+            if not (folder / "config.json").exists():
+                raise UserError(f"data.tokenizer_from: {folder} holds no run")
+            return load_tokenizer(folder / "assets" / _VOCABULARY)
+        return self.data.tokenizer([self._clean(text) for text, _ in found["train"]])
+
+    def _clean(self, text: str) -> str:
+        for step in self.data.steps:
+            text = step(text)
+        return text
+
+    def _encode(self, found: Labelled, tokenizer: Tokenizer, classes: Sequence[str]) -> _Prepared:
+        data, numbers = self.data, {name: i for i, name in enumerate(classes)}
+        prepared = _Prepared({}, {}, {}, [])
+        for split in SPLITS:
+            texts = [text for text, _ in found[split]]
+            whole = [tokenizer.encode(self._clean(text)).ids for text in texts]
+            most = data.max_length if split == "train" else data.evaluation_max_length
+            prepared.texts[split] = texts
+            prepared.ids[split] = cut(whole, most, data.keep)
+            prepared.labels[split] = _numbered(split, found[split], numbers)
+            prepared.notes.extend(_notes(split, whole, prepared.ids[split], most))
+        return prepared
+
+    def _dataset(
+        self, prepared: _Prepared, tokenizer: Tokenizer, classes: Sequence[str]
+    ) -> Dataset:
+        data = self.data
+        train = self._batches(prepared, "train", data.batch_size, data.seed)
+        splits = {
+            split: self._batches(prepared, split, data.evaluation_batch_size, None)
+            for split in SPLITS
+        }
+        digest = hashlib.sha256(" ".join(classes).encode())
+        for batches in (train, *splits.values()):
+            digest.update(batches.fingerprint().encode())
+        sizes = ", ".join(f"{len(prepared.texts[split]):,} {split}" for split in SPLITS)
+        notes = [
+            f"{sizes} texts; {len(classes)} classes; {len(tokenizer):,} symbols",
+            f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",
+        ]
+        return Dataset(
+            train=train,
+            splits=splits,
+            batch_size=data.batch_size,
+            evaluation_batch_size=data.evaluation_batch_size,
+            units=(tokenizer.units, train.mean_tokens),
+            fingerprint=digest.hexdigest(),
+            notes=[*notes, *prepared.notes],
+        )
+
+    def _batches(
+        self, prepared: _Prepared, split: str, batch_size: int, seed: int | None
+    ) -> BucketedBatches:
+        sequences = {"tokens": prepared.ids[split]}
+        bounds = best_bounds(longest_of(sequences), self.data.buckets)
+        labels = {"labels": prepared.labels[split]}
+        return BucketedBatches(sequences, labels, batch_size=batch_size, bounds=bounds, seed=seed)
+
+    def _learner(self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute) -> Learner:
+        network = self.network(tokenizer, classes, compute)
+
+        def init(key: Array) -> Any:
+            return network.init(key, jnp.zeros((1, 1), jnp.int32), jnp.ones(1, jnp.int32))["params"]
+
+        def initial_carry(params: Any, batch_size: int) -> Any:
+            del params, batch_size
+            return ()
+
+        loss = functools.partial(_loss, network, self.loss)
+        summarize = functools.partial(_summarize, count=len(classes))
+        return Learner(
+            init, initial_carry, loss, summarize, (_ACCURACY, _F1, _LOSS), weight="texts"
+        )
+
+    def _probabilities(
+        self, network: TextClassifier, params: Any, ids: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """The probability of every class for every text [texts, classes]."""
+        sequences = {"tokens": ids}
+        # Few lengths, the same ones every time: powers of two.
+        longest = int(longest_of(sequences).max(initial=16))
+        bounds = [1 << power for power in range(4, (longest - 1).bit_length() + 1)]
+        batches = BucketedBatches(
+            sequences, {}, batch_size=self.data.evaluation_batch_size, bounds=bounds
+        )
+        found = np.zeros((len(ids), network.classes), np.float32)
+        for i in range(len(batches)):
+            batch = batches[i]
+            rows = batch["rows"][batch["valid"]]
+            logits = _apply(network, params, batch["tokens"], batch["tokens_lengths"])
+            found[rows] = jax.nn.softmax(logits)[: len(rows)]
+        return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(network: TextClassifier, params: Any, tokens: Array, lengths: Array) -> Array:
+    return apply(network, params, tokens, lengths)
+
+
+def _loss(
+    network: TextClassifier,
+    options: ClassificationLoss,
+    params: Any,
+    carry: Any,
+    batch: Batch,
+    key: Array | None,
+) -> tuple[Array, Any, Sums]:
+    noise: dict[str, Any] = {"deterministic": key is None}
+    if key is not None:
+        noise["rngs"] = {"dropout": key}
+    x_tbe = apply(network, params, batch["tokens"], method="embed")
+
+    def cost(x_tbe: Array) -> tuple[Array, Array]:
+        logits = apply(network, params, x_tbe, batch["tokens_lengths"], method="classify", **noise)
+        targets = jax.nn.one_hot(batch["labels"], logits.shape[-1])
+        if key is not None:
+            targets = optax.smooth_labels(targets, options.label_smoothing)
+        nats = optax.softmax_cross_entropy(logits, targets)
+        return jnp.sum(jnp.where(batch["valid"], nats, 0)), logits
+
+    nats, logits = cost(x_tbe)
+    sums = _count(logits, batch) | {"nats": nats}
+    total = nats
+    if key is not None and options.adversarial:
+        harm, _ = jax.grad(cost, has_aux=True)(jax.lax.stop_gradient(x_tbe))
+        moved = x_tbe + jax.lax.stop_gradient(_step(harm, x_tbe, options.adversarial_norm))
+        total = (nats + options.adversarial * cost(moved)[0]) / (1 + options.adversarial)
+    return total / jnp.maximum(sums["texts"], 1), carry, sums
+
+
+def _step(harm_tbe: Array, x_tbe: Array, norm: float) -> Array:
+    """Along the gradient, each text as far as `norm` times the root mean square of a vector."""
+    scale = jnp.sqrt(jnp.mean(jnp.square(x_tbe)))
+    length = jnp.sqrt(jnp.sum(jnp.square(harm_tbe), axis=(0, 2), keepdims=True))
+    return norm * scale * harm_tbe / jnp.maximum(length, 1e-12)
+
+
+def _count(logits: Array, batch: Batch) -> Sums:
+    """Sums for the figures: how many texts, and by class how many of it, chosen, and right."""
+    valid, classes = batch["valid"], logits.shape[-1]
+    of = jax.nn.one_hot(batch["labels"], classes) * valid[:, None]
+    chosen = jax.nn.one_hot(jnp.argmax(logits, -1), classes) * valid[:, None]
+    found = {"of": of, "chosen": chosen, "right": of * chosen}
+    sums = {"texts": jnp.sum(valid, dtype=jnp.float32)}
+    for name, values in found.items():
+        sums |= {f"{name}_{i}": total for i, total in enumerate(jnp.sum(values, axis=0))}
+    return sums
+
+
+def _summarize(sums: Mapping[str, float], count: int) -> dict[str, float]:
+    right = [sums[f"right_{i}"] for i in range(count)]
+    both = [sums[f"of_{i}"] + sums[f"chosen_{i}"] for i in range(count)]
+    # A class that is neither there nor chosen has no F1.
+    f1 = [2 * r / b for r, b in zip(right, both, strict=True) if b > 0]
+    return {
+        "loss": sums["nats"] / sums["texts"],
+        "accuracy": sum(right) / sums["texts"],
+        "macro_f1": sum(f1) / len(f1),
+    }
+
+
+def _classes(found: Labelled) -> list[str]:
+    classes = sorted({label for _, label in found["train"]})
+    if len(classes) < 2:
+        raise UserError(
+            f"data: the training split has one class only, {classes[0]!r}; two are needed"
+        )
+    return classes
+
+
+def _numbered(
+    split: str, records: Sequence[tuple[str, str]], numbers: Mapping[str, int]
+) -> np.ndarray:
+    unknown = sorted({label for _, label in records} - set(numbers))
+    if unknown:
+        raise UserError(
+            f"data: the {split} split has a class {unknown[0]!r} that the training split does "
+            f"not have; {did_you_mean(unknown[0], numbers)}"
+        )
+    return np.array([numbers[label] for _, label in records], np.int32)
+
+
+def _notes(
+    split: str, whole: Sequence[np.ndarray], kept: Sequence[np.ndarray], most: int | None
+) -> list[str]:
+    total = sum(map(len, whole))
+    unknown = sum(int((ids == UNKNOWN).sum()) for ids in whole)
+    empty = sum(not len(ids) for ids in whole)
+    notes = cut_note(split, whole, kept, most or 0)
+    if unknown:
+        notes.append(f"{split}: {unknown:,} of {total:,} symbols are unknown")
+    if empty:
+        notes.append(f"{split}: {empty:,} of {len(whole):,} texts are empty after the steps")
+    return notes
