@@ -7,10 +7,13 @@ own takes a share of the training pairs, chosen by a hash of the source text.
 from collections.abc import Callable, Mapping, Sequence
 
 from lstm_jax.config import Fraction, register
+from lstm_jax.data.generated_pairs import generated_pairs
 from lstm_jax.data.held_out import read_splits, require_shares
 from lstm_jax.data.tables import read_columns
 from lstm_jax.data.tfds import read_tfds
 from lstm_jax.errors import ConfigError
+
+__all__ = ["PairSource", "Pairs", "generated_pairs", "tfds_pairs", "tsv_pairs"]
 
 Pairs = Mapping[str, Sequence[tuple[str, str]]]
 PairSource = Callable[[], Pairs]

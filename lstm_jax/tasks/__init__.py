@@ -3,6 +3,7 @@
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 from lstm_jax.tasks.text_classification import text_classification
+from lstm_jax.tasks.translation import translation
 
 __all__ = [
     "Compute",
@@ -12,4 +13,5 @@ __all__ = [
     "Task",
     "language_model",
     "text_classification",
+    "translation",
 ]

@@ -52,11 +52,15 @@ class Learner(NamedTuple):
       initial_carry: `(params, batch_size) -> carry`; an empty tuple for a stateless task.
       loss: `(params, carry, batch, key) -> (loss, carry, sums)`; a key of None means evaluation.
         The loss is what the gradient is taken of.
-      summarize: `sums -> values`, with one value for every metric; the sums are those of any
-        number of batches, as floats.
+      summarize: `sums -> values`, with one value for every metric that `score` does not give; the
+        sums are those of any number of batches, as floats.
       metrics: the figures reported; checkpoints are judged by the first.
       weight: the name of the sum that the loss is an average over; None if every batch, and every
         part of one, counts the same.
+      full_weight: the weight of a full batch, if the learning rate of a step shall be as much lower
+        (or higher) as its batch weighs less (or more).
+      score: `(params, batches) -> values`: figures of an evaluation that are no sums over batches,
+        such as BLEU, from the batches of a split; None for none.
     """
 
     init: Callable[[Array], Any]
@@ -65,6 +69,8 @@ class Learner(NamedTuple):
     summarize: Callable[[Mapping[str, float]], dict[str, float]]
     metrics: Sequence[Metric]
     weight: str | None = None
+    full_weight: float | None = None
+    score: Callable[[Any, RandomAccess], dict[str, float]] | None = None
 
 
 class Dataset(NamedTuple):
@@ -90,7 +96,12 @@ class Dataset(NamedTuple):
 
 
 class Task(Protocol):
-    """A kind of problem: data, model, loss, metrics, and what one shows of a result."""
+    """A kind of problem: data, model, loss, metrics, and what one shows of a result.
+
+    A task may also have `draw(assets, params, figures)`, which puts pictures into the folder of
+    figures when a run ends, and `predict(assets, params, lines)`, which yields a flat record for
+    every line of text, in order, for `lstm-jax predict`.
+    """
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the data. What prediction will need of it is kept in, and taken from, `assets`."""

@@ -43,6 +43,7 @@ def make_evaluate(
             found.append(sums)
         # In double precision: the sums of a long text outgrow single.
         total = jax.tree.map(lambda *leaves: float(np.sum(leaves, dtype=np.float64)), *found)
-        return learner.summarize(total)
+        values = learner.summarize(total)
+        return values if learner.score is None else {**values, **learner.score(params, batches)}
 
     return evaluate

@@ -128,6 +128,9 @@ def _result(session: Session) -> dict[str, Any]:
             values = evaluate(params, batches, setup.dataset.evaluation_batch_size)
             result |= {f"{split}/{name}": value for name, value in values.items()}
     task, assets = session.run.experiment.task, session.run.assets
+    draw = getattr(task, "draw", None)
+    if draw is not None:
+        draw(assets, params, session.run.figures)
     return result | {
         "baselines": task.baselines(assets),
         "parameters": count_parameters(params),

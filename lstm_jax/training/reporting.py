@@ -122,7 +122,9 @@ class Reporter:
 
     def _say(self, values: dict[str, float]) -> None:
         session = self._session
-        metric, (units, _) = session.setup.learner.metrics[0], session.setup.dataset.units
+        units, _ = session.setup.dataset.units
+        # Figures that are scored at evaluations alone are not among those of training.
+        metric = next(m for m in session.setup.learner.metrics if m.name in values)
         figures = f"loss {values['loss']:.3f}  "
         figures += f"{values[metric.name]:.{metric.decimals}f} {metric.label}"
         speed = values.get(f"{units}_per_second")
