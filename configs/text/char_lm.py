@@ -17,7 +17,7 @@ def get_config(mode: str = ""):
         seed=0,  # of initialisation, dropout and samples
         data={
             "source": "python_docs",  # embedded in every CPython: no download
-            "units": "characters",  # what a symbol is
+            "tokenizer": "characters",  # what a symbol is
             "batch_size": 16,  # streams side by side
             "window": 64,  # symbols between two updates
         },

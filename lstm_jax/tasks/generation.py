@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.data.vocabulary import UNKNOWN, Vocabulary
+from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer
 from lstm_jax.models.language_model import LanguageModel, run
 
 Array = jax.Array
@@ -33,7 +33,7 @@ class Sampling(NamedTuple):
 def generate(
     network: LanguageModel,
     params: Any,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     *,
     prompt: str,
     length: int,
@@ -75,7 +75,7 @@ def generate(
 class _Decoder:
     """Turns numbers into text as they come: bytes of one character may come in two pieces."""
 
-    def __init__(self, vocabulary: Vocabulary):
+    def __init__(self, vocabulary: Tokenizer):
         self._vocabulary = vocabulary
         self._pending: list[int] = []
 
@@ -100,7 +100,7 @@ def _open_bytes(ids: list[int]) -> int:
 
 
 def _read(
-    network: LanguageModel, params: Any, vocabulary: Vocabulary, prompt: str, samples: int
+    network: LanguageModel, params: Any, vocabulary: Tokenizer, prompt: str, samples: int
 ) -> tuple[Any, Array]:
     """The carry behind the prompt and the logits of the next symbol."""
     ids = vocabulary.encode(prompt).ids

@@ -4,29 +4,30 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from lstm_jax.cells import Cell
+from lstm_jax.cells import Cell, weight_drop
 from lstm_jax.config import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     Rate,
+    Seed,
     part_of,
     parts_of,
     register,
 )
 from lstm_jax.data.sources import SPLITS, Source
-from lstm_jax.data.streams import StreamWindows
-from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
+from lstm_jax.data.streams import RandomWindows, StreamWindows
+from lstm_jax.data.tokenizers import UNKNOWN, Encoded, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
-from lstm_jax.models.language_model import LanguageModel, run
+from lstm_jax.models.heads import HeadFactory, HeadShape
+from lstm_jax.models.language_model import LanguageModel, Regularization, Scores, score
 from lstm_jax.tasks.generation import generate
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 from lstm_jax.tasks.text_baselines import text_baselines
@@ -36,6 +37,7 @@ _PERPLEXITY = Metric("perplexity", "perplexity per symbol", decimals=2)
 _ACCURACY = Metric("accuracy", "accuracy of the next symbol", lower_is_better=False)
 _VOCABULARY = "vocabulary.json"
 _DOCUMENT_BREAK = "\n\n\n"
+_MANY_SYMBOLS = 2**31  # a vocabulary that no head's options are too big for
 _EVALUATION_WINDOW = 512  # symbols a compiled call; the carry goes on, so it changes no figure
 
 
@@ -46,20 +48,26 @@ class TextData:
     Attributes:
       source: where the text comes from.
       steps: what is done to every document before it is cut into symbols.
-      units: what a symbol is.
-      min_count: symbols seen less often in the training text are unknown ones.
+      tokenizer: what a symbol is.
+      vocabulary_from: the text whose symbols are counted: that of the training split, or all of
+        it, as in experiments of old; a figure then says less of text that nobody has seen.
       batch_size: contiguous streams trained side by side.
       window: symbols of each stream between two updates, the length of back-propagation.
+      random_windows: whether lengths are drawn, most near `window` and one in twenty near half of
+        it, and the learning rate of each step is scaled by its length.
+      window_seed: of these lengths.
       evaluation_batch_size: streams at evaluation; 1 carries state through the whole text.
       baselines: whether xz and an n-gram are computed for the same text.
     """
 
     source: Source = part_of("source", "python_docs", inline=True)
     steps: Sequence[Callable[[str], str]] = parts_of("text_step")
-    units: Literal["characters", "bytes", "words"] = "characters"
-    min_count: PositiveInt = 1
+    tokenizer: Callable[[Iterable[str]], Tokenizer] = part_of("tokenizer", "characters")
+    vocabulary_from: Literal["train", "all"] = "train"
     batch_size: PositiveInt = 16
     window: PositiveInt = 64
+    random_windows: bool = False
+    window_seed: Seed = 0
     evaluation_batch_size: PositiveInt = 1
     baselines: bool = True
 
@@ -73,27 +81,45 @@ class ModelOptions:
       embedding_size: size of a symbol's vector.
       hidden_size: memory cells in each layer.
       num_layers: recurrent layers.
-      dropout: share of activations dropped between layers in training.
-      tie_embedding: use the embedding's matrix in the softmax; the two sizes must be equal.
+      last_size: memory cells in the last layer; hidden_size if None.
+      dropout: share of activations dropped between layers in training, at every step anew.
+      regularization: what else keeps the network from fitting too well.
+      head: from the last layer to the probabilities of symbols.
+      tie_embedding: use the embedding's matrix in the head.
     """
 
     cell: Callable[[int], Cell] = part_of("cell", "lstm")
     embedding_size: PositiveInt = 64
     hidden_size: PositiveInt = 256
     num_layers: PositiveInt = 2
+    last_size: PositiveInt | None = None
     dropout: Rate = 0.0
+    regularization: Regularization
+    head: HeadFactory = part_of("head", "softmax")
     tie_embedding: bool = False
 
     def __post_init__(self) -> None:
         try:
-            output_size = self.cell(self.hidden_size).output_size
+            cell = self.cell(self.last_size or self.hidden_size)
+            if self.regularization.weights:
+                params = jax.eval_shape(lambda key: cell.init(key, 1), jax.random.key(0))
+                weight_drop(None, params, self.regularization.weights)
         except ValueError as error:
             raise ConfigError(f"cell: {error}") from None
-        if self.tie_embedding and self.embedding_size != output_size:
-            raise ConfigError(
-                "tie_embedding: needs embedding_size equal to the size of the layers' output, got "
-                f"{self.embedding_size} and {output_size}"
-            )
+        self.require_head(_MANY_SYMBOLS, cell.output_size)
+
+    def require_head(self, vocabulary_size: int, features: int = 0) -> None:
+        """Raises a ConfigError if the head does not fit a vocabulary.
+
+        Args:
+          vocabulary_size: how many symbols there are.
+          features: size of what the head reads; that of the last layer, if 0.
+        """
+        features = features or self.cell(self.last_size or self.hidden_size).output_size
+        try:
+            self.head(HeadShape(vocabulary_size, features, self.embedding_size, self.tie_embedding))
+        except ValueError as error:
+            raise ConfigError(f"head: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,9 +160,10 @@ class language_model:
         texts = self._texts()
         path = assets / _VOCABULARY
         if path.exists():
-            vocabulary = Vocabulary.load(path)
+            vocabulary = load_tokenizer(path)
         else:
-            vocabulary = Vocabulary.of([texts["train"]], self.data.units, self.data.min_count)
+            splits = SPLITS if self.data.vocabulary_from == "all" else ("train",)
+            vocabulary = self.data.tokenizer([texts[split] for split in splits])
         dataset = self._dataset(texts, vocabulary)
         if not path.exists():
             vocabulary.save(path)
@@ -146,12 +173,20 @@ class language_model:
         """The learner for the vocabulary of a run."""
         return self._learner(self.vocabulary(assets), compute)
 
-    def vocabulary(self, assets: Path) -> Vocabulary:
+    def vocabulary(self, assets: Path) -> Tokenizer:
         """The vocabulary of a run."""
-        return Vocabulary.load(assets / _VOCABULARY)
+        return load_tokenizer(assets / _VOCABULARY)
 
-    def network(self, vocabulary: Vocabulary, compute: Compute = FLOAT32) -> LanguageModel:
-        """The Flax module for a vocabulary."""
+    def network(self, vocabulary: Tokenizer, compute: Compute = FLOAT32) -> LanguageModel:
+        """The Flax module for a vocabulary.
+
+        Raises:
+          ConfigError: the head does not fit the vocabulary.
+        """
+        try:
+            self.model.require_head(len(vocabulary))
+        except ConfigError as error:
+            raise ConfigError([f"model.{problem}" for problem in error.problems]) from None
         options = {
             field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
         }
@@ -197,26 +232,31 @@ class language_model:
         documents = self.data.source()
         return {split: _DOCUMENT_BREAK.join(map(self.clean, documents[split])) for split in SPLITS}
 
-    def _dataset(self, texts: Mapping[str, str], vocabulary: Vocabulary) -> Dataset:
-        data = self.data
+    def _dataset(self, texts: Mapping[str, str], vocabulary: Tokenizer) -> Dataset:
+        data, units = self.data, vocabulary.units
         encoded = {split: vocabulary.encode(text) for split, text in texts.items()}
-        self._require_length({split: len(text.ids) for split, text in encoded.items()})
+        self._require_length({split: len(text.ids) for split, text in encoded.items()}, units)
         window = max(data.window, _EVALUATION_WINDOW)
+        cut = (data.batch_size, data.window)
+        train = StreamWindows(encoded["train"], *cut)
+        if data.random_windows:
+            cut = (*cut, data.window_seed)
+            train = RandomWindows(encoded["train"], *cut)
         return Dataset(
-            train=StreamWindows(encoded["train"], data.batch_size, data.window),
+            train=train,
             splits={
                 split: StreamWindows(text, data.evaluation_batch_size, window)
                 for split, text in encoded.items()
             },
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
-            units=(data.units, data.batch_size * data.window),
-            fingerprint=_fingerprint(encoded, data.batch_size, data.window),
-            notes=_notes(encoded, data.units, vocabulary),
+            units=(units, (len(encoded["train"].ids) - 1) / len(train)),
+            fingerprint=_fingerprint(encoded, cut),
+            notes=_notes(encoded, units, len(vocabulary)),
         )
 
-    def _require_length(self, lengths: Mapping[str, int]) -> None:
-        units, streams, window = self.data.units, self.data.batch_size, self.data.window
+    def _require_length(self, lengths: Mapping[str, int], units: str) -> None:
+        streams, window = self.data.batch_size, self.data.window
         if lengths["train"] < streams * window + 1:
             raise UserError(
                 f"the training text is too short: {lengths['train']:,} {units}, and one window of "
@@ -230,8 +270,9 @@ class language_model:
                     f"{self.data.evaluation_batch_size + 1:,} are needed"
                 )
 
-    def _learner(self, vocabulary: Vocabulary, compute: Compute) -> Learner:
+    def _learner(self, vocabulary: Tokenizer, compute: Compute) -> Learner:
         network = self.network(vocabulary, compute)
+        random_windows = self.data.random_windows
 
         def init(key: Array) -> Any:
             return network.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
@@ -244,36 +285,44 @@ class language_model:
         ) -> tuple[Array, Any, Sums]:
             anew = initial_carry(params, batch["inputs"].shape[0])
             carry = jax.tree.map(lambda a, c: jnp.where(batch["start"], a, c), anew, carry)
-            carry, logits = run(
+            # Windows of one length need none: only the last of an epoch is padded, and no other
+            # goes on from its carry.
+            ends = jnp.sum(batch["mask"], axis=1) if random_windows else None
+            carry, scores = score(
                 network,
                 params,
                 batch["inputs"],
+                batch["targets"],
+                batch["mask"],
                 carry,
+                lengths=ends,
                 deterministic=key is None,
                 rngs=None if key is None else {"dropout": key},
             )
-            return _loss(logits, carry, batch)
+            return _loss(scores, carry, batch)
 
         # A word model need not spell the words it does not know, so that bits per character would
         # flatter it: the fewer words it knows, the more.
+        with_bits = vocabulary.units != "words"
         metrics = (_PERPLEXITY, _ACCURACY)
-        if self.data.units != "words":
+        if with_bits:
             metrics = (_BITS, *metrics)
-        summarize = functools.partial(_summarize, with_bits=self.data.units != "words")
-        return Learner(init, initial_carry, loss, summarize, metrics, weight="symbols")
+        summarize = functools.partial(_summarize, with_bits=with_bits)
+        full = float(self.data.batch_size * self.data.window) if random_windows else None
+        return Learner(
+            init, initial_carry, loss, summarize, metrics, weight="symbols", full_weight=full
+        )
 
 
-def _loss(logits: Array, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
+def _loss(scores: Scores, carry: Any, batch: Batch) -> tuple[Array, Any, Sums]:
     mask = batch["mask"]
-    nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])
-    right = (jnp.argmax(logits, -1) == batch["targets"]) & mask
     sums = {
-        "nats": jnp.sum(nats * mask),
+        "nats": jnp.sum(scores.nats * mask),
         "symbols": jnp.sum(mask, dtype=jnp.float32),
-        "right": jnp.sum(right, dtype=jnp.float32),
+        "right": jnp.sum(scores.right & mask, dtype=jnp.float32),
         "characters": jnp.sum(batch["characters"]).astype(jnp.float32),
     }
-    return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums
+    return sums["nats"] / jnp.maximum(sums["symbols"], 1) + scores.penalty, carry, sums
 
 
 def _summarize(sums: Mapping[str, float], with_bits: bool) -> dict[str, float]:
@@ -285,17 +334,17 @@ def _summarize(sums: Mapping[str, float], with_bits: bool) -> dict[str, float]:
     return values | {"perplexity": perplexity, "accuracy": sums["right"] / sums["symbols"]}
 
 
-def _fingerprint(encoded: Mapping[str, Encoded], batch_size: int, window: int) -> str:
-    digest = hashlib.sha256(f"{batch_size} {window}".encode())
+def _fingerprint(encoded: Mapping[str, Encoded], cut: Sequence[int]) -> str:
+    digest = hashlib.sha256(" ".join(map(str, cut)).encode())
     for split in SPLITS:
         digest.update(f"{split} {len(encoded[split].ids)}".encode())
         digest.update(encoded[split].ids.tobytes())
     return digest.hexdigest()
 
 
-def _notes(encoded: Mapping[str, Encoded], units: str, vocabulary: Vocabulary) -> list[str]:
+def _notes(encoded: Mapping[str, Encoded], units: str, symbols: int) -> list[str]:
     sizes = ", ".join(f"{len(text.ids):,} {split}" for split, text in encoded.items())
-    notes = [f"{sizes} {units}; {len(vocabulary):,} symbols"]
+    notes = [f"{sizes} {units}; {symbols:,} symbols"]
     for split, text in encoded.items():
         unknown = int((text.ids == UNKNOWN).sum())
         if unknown:

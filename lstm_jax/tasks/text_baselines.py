@@ -4,14 +4,14 @@ import lzma
 from collections.abc import Mapping
 
 from lstm_jax.data.sources import SPLITS
-from lstm_jax.data.vocabulary import Vocabulary
+from lstm_jax.data.tokenizers import Tokenizer
 from lstm_jax.models.ngram import cross_entropy
 
 _LIMIT = 20_000_000  # characters; xz and counting would hold up longer texts
 
 
 def text_baselines(
-    texts: Mapping[str, str], vocabulary: Vocabulary, order: int = 5
+    texts: Mapping[str, str], vocabulary: Tokenizer, order: int = 5
 ) -> dict[str, dict[str, float]]:
     """What xz and an n-gram need for the held-out texts: bits per character, of words perplexity.
 

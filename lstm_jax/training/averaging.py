@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from optax.contrib import ScheduleFreeState
 
-from lstm_jax.config import Interval, Rate, register
-from lstm_jax.training.optimizer_state import find_states
+from lstm_jax.config import Interval, PositiveInt, Rate, register
+from lstm_jax.training.optimizer_state import find_states, replace_states
 
 # From a duration of the config to steps.
 Steps = Callable[[str], int]
@@ -34,6 +35,22 @@ class AverageState(NamedTuple):
     weight: jax.Array
     taken: jax.Array
     average: Any
+
+
+class TriggeredState(NamedTuple):
+    """An average that begins when the validation figure no longer improves.
+
+    Attributes:
+      begun: whether it has begun.
+      recent: the scores of the last evaluations, the latest last; infinite before the first.
+      best_before: the best score before those.
+      average: the average, empty until it begins.
+    """
+
+    begun: jax.Array
+    recent: jax.Array
+    best_before: jax.Array
+    average: AverageState
 
 
 @register("averaging")
@@ -106,6 +123,72 @@ def swa(
         return AverageState(state.step, jnp.minimum(taken, 1).astype(jnp.float32), taken, average)
 
     return _averaging(follow, starts_with_params=False)
+
+
+@register("averaging")
+def nt_asgd(steps: Steps, *, patience: PositiveInt = 5) -> optax.GradientTransformationExtraArgs:
+    """The mean of all parameters since the validation figure stopped falling, at a constant rate.
+
+    It begins behind the first evaluation that is worse than the best one before the last `patience`
+    of them, and then takes every update. S. Merity, N. S. Keskar and R. Socher, "Regularizing and
+    Optimizing LSTM Language Models", arXiv 1708.02182, with SGD; B. Polyak and A. Juditsky, 1992.
+
+    >>> import numpy as np
+    >>> average = nt_asgd(int, patience=1)
+    >>> state = average.init({"w": jnp.zeros(())})
+    >>> [bool((state := observe_score(state, score)).begun) for score in (5.0, 4.0, 4.5, 4.6)]
+    [False, False, False, True]
+
+    Args:
+      steps: the number of steps of a duration.
+      patience: evaluations that an improvement may take.
+    """
+    del steps
+
+    def follow(state: AverageState, params: Any) -> AverageState:
+        taken = state.taken + 1
+        average = jax.tree.map(lambda a, p: a + (p - a) / taken, state.average, params)
+        return AverageState(state.step, jnp.float32(1), taken, average)
+
+    mean: Any = _averaging(follow, starts_with_params=False)
+
+    def init(params: Any) -> TriggeredState:
+        scores = jnp.full(patience, jnp.inf, jnp.float32)
+        return TriggeredState(jnp.array(False), scores, jnp.float32(jnp.inf), mean.init(params))
+
+    def update(
+        updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> tuple[Any, TriggeredState]:
+        _, after = mean.update(updates, state.average, params, **extra)
+        # Chosen rather than multiplied by zero, which a parameter of infinity would survive.
+        kept = jax.tree.map(lambda a, b: jnp.where(state.begun, a, b), after, state.average)
+        return updates, state._replace(average=kept._replace(step=after.step))
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def observe_score(opt_state: Any, score: float) -> Any:
+    """The optimiser's state after an evaluation, which an average of `nt_asgd` may begin behind.
+
+    Args:
+      opt_state: the whole state of an optimiser.
+      score: of the validation split, the lower, the better; NaN is no improvement.
+    """
+
+    def observe(state: TriggeredState) -> TriggeredState:
+        return _observe(state, jax.device_put(np.float32(score), state.best_before.sharding))
+
+    return replace_states(opt_state, TriggeredState, observe)
+
+
+@jax.jit
+def _observe(state: TriggeredState, score: jax.Array) -> TriggeredState:
+    score = jnp.where(jnp.isnan(score), jnp.inf, score)
+    return state._replace(
+        begun=state.begun | (score > state.best_before),
+        recent=jnp.append(state.recent[1:], score),
+        best_before=jnp.minimum(state.best_before, state.recent[0]),
+    )
 
 
 def is_averaging(opt_state: Any) -> bool:

@@ -9,6 +9,8 @@ import numpy as np
 import optax
 
 from lstm_jax.errors import ConfigError
+from lstm_jax.training import averaging as averages
+from lstm_jax.training import plateau
 from lstm_jax.training.averaging import Steps
 from lstm_jax.training.clock import clock_step, scale_by_clock
 from lstm_jax.training.durations import Length
@@ -36,7 +38,8 @@ def make_optimizer(
 
     Gradients of frozen parameters become zero; then each element is clipped to `clip_value`, each
     group to its norm, and all together to `clip_norm`. The optimiser follows, once for every rate
-    that groups have, then the factors that the clock or evaluations move, then the average.
+    that groups have, then the factors that the clock or evaluations move, then the average. Its
+    `update` takes a `rate_scale`, by which the learning rate of this one update is multiplied.
 
     Args:
       optimizer: the part of the config: `(schedule[, decay_mask]) -> transformation`.
@@ -70,7 +73,7 @@ def make_optimizer(
     clips = [] if clip_value is None else [optax.clip(clip_value)]
     clips = [*groups.freeze(), *clips, *groups.clip()]
     clips += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
-    chain = [*clips, groups.optimizer(with_rate), *scales]
+    chain = [*clips, _scalable(groups.optimizer(with_rate)), *scales]
     if average is not None:
         chain.append(average)
     return _checked(groups, chain[0] if len(chain) == 1 else optax.chain(*chain))
@@ -88,6 +91,34 @@ def learning_rate_share(schedule: optax.Schedule, opt_state: Any, step: int) -> 
     for state in find_states(opt_state, PlateauState):
         share *= float(state.scale)
     return share
+
+
+def observe_score(opt_state: Any, schedule: optax.Schedule, score: float) -> Any:
+    """The optimiser's state after an evaluation, which may lower the rate or begin an average.
+
+    Args:
+      opt_state: the state of the optimiser that `make_optimizer` made.
+      schedule: the one it was made with.
+      score: of the validation split, the lower, the better.
+    """
+    if isinstance(schedule, PlateauSchedule):
+        opt_state = plateau.observe_score(opt_state, schedule.plateau, score)
+    return averages.observe_score(opt_state, score)
+
+
+def _scalable(optimizer: Transform) -> optax.GradientTransformationExtraArgs:
+    """The optimiser with a `rate_scale`, an argument of its update."""
+    inner = optax.with_extra_args_support(optimizer)
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, rate_scale: Any = None, **extra: Any
+    ) -> tuple[Any, Any]:
+        updates, state = inner.update(updates, state, params, **extra)
+        if rate_scale is not None:
+            updates = jax.tree.map(lambda u: (rate_scale * u).astype(u.dtype), updates)
+        return updates, state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 def _require_fit(

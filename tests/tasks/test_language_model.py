@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from lstm_jax.data.streams import StreamWindows
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks.text_baselines import text_baselines
@@ -59,7 +60,7 @@ def test_bits_count_characters_whatever_the_units(path, tmp_path):
     for units in ("characters", "bytes"):
         assets = tmp_path / units
         assets.mkdir()
-        task = make(path, units=units)
+        task = make(path, tokenizer={"name": units})
         learner, dataset = task.prepare(assets)
         params = learner.init(jax.random.key(0))
         values = make_evaluate(learner)(params, dataset.splits["test"], 1)
@@ -73,7 +74,7 @@ def test_bits_count_characters_whatever_the_units(path, tmp_path):
 
 
 def test_words_report_perplexity_and_no_bits(path, tmp_path):
-    task = make(path, units="words")
+    task = make(path, tokenizer={"name": "words"})
     learner, dataset = task.prepare(tmp_path)
     values = make_evaluate(learner)(
         learner.init(jax.random.key(0)), dataset.splits["test"], dataset.evaluation_batch_size
@@ -142,5 +143,61 @@ def test_too_short_a_text_is_told(path, tmp_path, data, message):
 
 
 def test_tied_sizes_must_agree():
-    with pytest.raises(ConfigError, match=r"model\.tie_embedding: needs embedding_size equal"):
+    with pytest.raises(ConfigError, match=r"model\.head: tied to the embedding it needs features"):
         build_experiment(experiment(model={"tie_embedding": True, "hidden_size": 8}))
+    sizes = {"embedding_size": 4, "hidden_size": 8, "last_size": 4}
+    build_experiment(experiment(model={"tie_embedding": True, **sizes}))
+
+
+def test_a_head_that_does_not_fit_the_vocabulary_is_told(path, tmp_path):
+    data = {"source": "text_file", "path": (path,), "batch_size": 2, "window": 8}
+    head = {"name": "adaptive_softmax", "cutoffs": ("5", "500")}
+    task = build_experiment(experiment(data=data, model={"head": head})).task
+    with pytest.raises(ConfigError, match=r"model\.head: cutoffs must stay below the 15 symbols"):
+        task.prepare(tmp_path)
+
+
+def test_a_cell_without_recurrent_kernel_drops_no_weights():
+    model = {"cell": "min_gru", "regularization": {"weights": 0.5}}
+    with pytest.raises(ConfigError, match=r"model\.cell: params must have a leaf recurrent_kernel"):
+        build_experiment(experiment(model=model))
+
+
+def test_the_vocabulary_may_be_that_of_all_splits(path, tmp_path):
+    with open(path, "a") as file:
+        file.write("Zürich" * 30)
+    task = make(path, test_share=0.08, vocabulary_from="all")
+    task.prepare(tmp_path)
+    assert "Z" in task.vocabulary(tmp_path).symbols
+
+
+def test_random_windows_lose_nothing_and_hand_the_carry_on(path, tmp_path):
+    """An epoch in windows of random lengths costs what the same text costs in one window."""
+    learner, dataset = make(path, random_windows=True).prepare(tmp_path)
+    params = learner.init(jax.random.key(0))
+    text = make(path).vocabulary(tmp_path).encode(TEXT[: -2 * round(len(TEXT) * 0.1)])
+    whole = StreamWindows(text, 2, len(text.ids))
+    _, _, expected = learner.loss(params, learner.initial_carry(params, 2), whole[0], None)
+    carry, nats = learner.initial_carry(params, 2), 0.0
+    for i in range(len(dataset.train)):
+        _, carry, sums = learner.loss(params, carry, dataset.train.at(3, i), None)
+        nats += float(sums["nats"])
+    assert nats == pytest.approx(float(expected["nats"]), rel=1e-5)
+    assert learner.full_weight == 2 * 8
+
+
+def test_penalties_are_part_of_the_loss_in_training_alone(path, tmp_path):
+    def losses(**regularization):
+        config = experiment(
+            data={"source": "text_file", "path": (path,), "batch_size": 2, "window": 8},
+            model={"hidden_size": 8, "embedding_size": 4, "regularization": regularization},
+        )
+        learner, dataset = build_experiment(config).task.prepare(tmp_path)
+        params = learner.init(jax.random.key(0))
+        start, batch = learner.initial_carry(params, 2), dataset.train[0]
+        keys = (None, jax.random.key(1))
+        return [float(learner.loss(params, start, batch, key)[0]) for key in keys]
+
+    evaluated, trained = losses(activation=2.0, temporal_activation=1.0)
+    assert trained > evaluated
+    assert losses() == [evaluated, evaluated]

@@ -7,7 +7,17 @@ import optax
 import pytest
 
 from lstm_jax.config import build, complete, find
-from lstm_jax.training.averaging import ema, evaluation_params, is_averaging, none, swa
+from lstm_jax.training.averaging import (
+    TriggeredState,
+    ema,
+    evaluation_params,
+    is_averaging,
+    none,
+    nt_asgd,
+    observe_score,
+    swa,
+)
+from lstm_jax.training.optimizer_state import find_states
 
 
 def _walk(optimizer, steps, dtype=jnp.float32):
@@ -132,3 +142,39 @@ def test_averages_are_parts_of_a_config():
     asked = []
     average(lambda text: asked.append(text) or 1)
     assert asked == ["75 percent", "9 steps"]
+
+
+def test_nt_asgd_is_the_mean_since_an_evaluation_worse_than_the_best_before_the_last():
+    optimizer = _with(nt_asgd(int, patience=2))
+    params = {"w": jnp.array([1.0, -2.0])}
+    state = optimizer.init(params)
+    # 6 is worse than the best before the last two, 4; 5 and 4.5 are not compared with it yet.
+    scores, begun, taken = [5.0, 4.0, 5.0, 4.5, 6.0, 1.0], [], []
+    for i, score in enumerate(scores):
+        for _ in range(2):
+            updates, state = optimizer.update({"w": jnp.float32([i, 1.0])}, state, params)
+            params = optax.apply_updates(params, updates)
+            if begun and begun[-1]:
+                taken.append(params["w"])
+            expected = np.mean(taken, axis=0) if taken else params["w"]
+            np.testing.assert_allclose(
+                evaluation_params(state, params)["w"], expected, rtol=1e-5, atol=1e-6
+            )
+        state = observe_score(state, score)
+        begun.append(bool(find_states(state, TriggeredState)[0].begun))
+    assert begun == [False, False, False, False, True, True]
+    assert len(taken) == 2
+
+
+def test_nt_asgd_takes_no_nan_for_an_improvement():
+    state = nt_asgd(int, patience=1).init({"w": jnp.zeros(2)})
+    for score in (3.0, float("nan"), float("nan"), 3.5):
+        state = observe_score(state, score)
+    (found,) = find_states(state, TriggeredState)
+    assert found.begun
+    assert float(found.best_before) == 3.0
+
+
+def test_what_observes_no_score_stays_as_it_is():
+    state = optax.adam(0.1).init({"w": jnp.zeros(2)})
+    jax.tree.map(np.testing.assert_array_equal, observe_score(state, 1.0), state)

@@ -11,7 +11,7 @@ import pytest
 from lstm_jax.config import build, complete, find, names
 from lstm_jax.errors import ConfigError
 from lstm_jax.tasks import Learner
-from lstm_jax.training.averaging import evaluation_params
+from lstm_jax.training.averaging import ema, evaluation_params
 from lstm_jax.training.clock import set_share
 from lstm_jax.training.durations import Length, Units, measure_steps
 from lstm_jax.training.optimization import learning_rate_share, make_optimizer
@@ -219,3 +219,16 @@ def test_a_step_by_hand():
     assert sums["squares"] == pytest.approx(25 + (-1 * 3 - 2) ** 2)
     assert sums["steps"] == 2
     assert sums["gradient_norm"] == pytest.approx(30 + 2 * 5 * 3)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_rate_scale_scales_the_update_behind_clipping_and_before_the_average(name):
+    params, gradients = {"w": jnp.ones((2, 3))}, {"w": jnp.full((2, 3), 5.0)}
+    average = functools.partial(ema, decay=0.5)
+    optimizer = _make(name, schedule="constant", clip_norm=1.0, averaging=average)
+    state = optimizer.init(params)
+    whole, _ = optimizer.update(gradients, state, params)
+    half, after = optimizer.update(gradients, state, params, rate_scale=jnp.float32(0.5))
+    np.testing.assert_allclose(half["w"], 0.5 * whole["w"], rtol=1e-6)
+    found = evaluation_params(after, params)
+    np.testing.assert_allclose(found["w"], params["w"] + half["w"], rtol=1e-6)
