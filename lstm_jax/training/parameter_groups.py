@@ -3,12 +3,14 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from lstm_jax.config import Interval
 from lstm_jax.errors import ConfigError
 
 _NO_WEIGHTS = re.compile(r"bias|norm|scale|gain|initial_")
@@ -31,6 +33,8 @@ class ParameterGroups:
       clip_norms: "pattern=norm": gradients of these parameters whose joint norm is larger are
         scaled down to it, before the norm of all is looked at.
       frozen: patterns of parameters that stay as they are.
+      unfreeze: "pattern=interval", such as "layer_0/=1 epoch": these parameters stay as they are
+        until then; the first that matches counts (J. Howard and S. Ruder, arXiv 1801.06146).
       no_decay: patterns of further parameters without weight decay, such as "embedding".
       decay_biases: whether biases, gains and other vectors decay too.
     """
@@ -38,6 +42,7 @@ class ParameterGroups:
     learning_rates: tuple[str, ...] = ()
     clip_norms: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    unfreeze: tuple[str, ...] = ()
     no_decay: tuple[str, ...] = ()
     decay_biases: bool = False
 
@@ -47,6 +52,7 @@ class ParameterGroups:
             problems += _problems(field, getattr(self, field), _number_problem)
         for field in ("frozen", "no_decay"):
             problems += _problems(field, getattr(self, field), _pattern_problem)
+        problems += _problems("unfreeze", self.unfreeze, _interval_problem)
         if problems:
             raise ConfigError(problems)
 
@@ -54,9 +60,9 @@ class ParameterGroups:
         """Raises a ConfigError for every pattern that matches no parameter, with their paths."""
         paths = parameter_paths(params)
         problems = []
-        for field in ("learning_rates", "clip_norms", "frozen", "no_decay"):
+        for field in ("learning_rates", "clip_norms", "unfreeze", "frozen", "no_decay"):
             for text in getattr(self, field):
-                pattern = _split(text)[0] if field in ("learning_rates", "clip_norms") else text
+                pattern = text if field in ("frozen", "no_decay") else text.rpartition("=")[0]
                 if not any(re.search(pattern, path) for path in paths):
                     problems.append(
                         f"groups.{field}: {pattern!r} matches no parameter; "
@@ -91,13 +97,26 @@ class ParameterGroups:
         ]
 
     def optimizer(
-        self, make: Callable[[float], optax.GradientTransformation]
+        self,
+        make: Callable[[float], optax.GradientTransformation],
+        steps: Callable[[str], int] = int,
     ) -> optax.GradientTransformation:
         """The optimiser of all groups.
 
         Args:
           make: an optimiser from the factor of its learning rate.
+          steps: the number of steps of an interval.
         """
+        if not self.unfreeze:
+            return self._with_rates(make)
+        pairs = [text.rpartition("=")[::2] for text in self.unfreeze]
+        # Behind the optimiser, which meanwhile learns how large these gradients are.
+        held = _hold({pattern: steps(interval) for pattern, interval in pairs})
+        return optax.chain(self._with_rates(make), held)
+
+    def _with_rates(
+        self, make: Callable[[float], optax.GradientTransformation]
+    ) -> optax.GradientTransformation:
         if not self.learning_rates and not self.frozen:
             return make(1.0)
         factors = {1.0, *(factor for _, factor in map(_split, self.learning_rates))}
@@ -112,6 +131,30 @@ class ParameterGroups:
             if re.search(pattern, path):
                 return str(factor)
         return str(1.0)
+
+
+class HoldState(NamedTuple):
+    """How many updates there were."""
+
+    step: jax.Array
+
+
+def _hold(until: Mapping[str, int]) -> optax.GradientTransformation:
+    """No update of the parameters of a pattern before its step."""
+
+    def begin(path: str) -> int:
+        return next((step for pattern, step in until.items() if re.search(pattern, path)), 0)
+
+    def init(params: Any) -> HoldState:
+        del params
+        return HoldState(jnp.int32(0))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, HoldState]:
+        del params
+        held = by_path(updates, lambda path, u: jnp.where(state.step >= begin(path), u, 0))
+        return held, HoldState(state.step + 1)
+
+    return optax.GradientTransformation(init, update)
 
 
 def decayed(params: Any) -> Any:
@@ -167,6 +210,14 @@ def _number_problem(text: str) -> str:
         return 'must be a pattern and a number, such as "embedding=0.1"'
     if not (math.isfinite(number) and number > 0):
         return "needs a number above 0 (`frozen` keeps parameters as they are)"
+    return _pattern_problem(pattern)
+
+
+def _interval_problem(text: str) -> str:
+    pattern, _, interval = text.rpartition("=")
+    (allowed,) = get_args(Interval)[1:]
+    if not pattern or not allowed.holds(interval):
+        return f'must be a pattern and {allowed}, such as "layer_0/=1 epoch"'
     return _pattern_problem(pattern)
 
 

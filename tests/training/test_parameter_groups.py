@@ -126,3 +126,42 @@ def test_what_is_no_group_is_told_before_anything_runs(values, problem):
 def test_a_pattern_may_hold_an_equals_sign():
     labels = ParameterGroups(learning_rates=(r"bias(?=$)=0.5",)).labels(_params())
     assert labels["layer_0"] == {"kernel": "1.0", "bias": "0.5", "peephole": "1.0"}
+
+
+def test_a_held_parameter_moves_from_its_step_on_as_if_it_had_been_watched():
+    intervals = {"2 steps": 2, "1 epoch": 4}
+    groups = ParameterGroups(unfreeze=("embedding=1 epoch", "layer_0/=2 steps"))
+    optimizer = groups.optimizer(lambda factor: optax.adam(0.1 * factor), intervals.__getitem__)
+    watched = optax.adam(0.1)
+    params = _params()
+    state, watched_state = optimizer.init(params), watched.init(params)
+    for step in range(6):
+        gradients = jax.tree.map(lambda g, s=step: g * (s + 1), _gradients())
+        updates, state = optimizer.update(gradients, state, params)
+        expected, watched_state = watched.update(gradients, watched_state, params)
+        for name, begin in {"embedding": 4, "layer_0": 2, "norm": 0}.items():
+            for got, wanted in zip(
+                *map(jax.tree.leaves, (updates[name], expected[name])), strict=True
+            ):
+                np.testing.assert_allclose(got, wanted if step >= begin else 0 * wanted, rtol=1e-6)
+
+
+def test_a_frozen_parameter_is_never_unfrozen():
+    groups = ParameterGroups(frozen=("norm",), unfreeze=("norm|layer_0=1 step",))
+    optimizer = groups.optimizer(lambda factor: optax.sgd(factor), lambda text: 1)
+    state = optimizer.init(_params())
+    for step in range(2):
+        updates, state = optimizer.update(_gradients(), state, _params())
+        assert not updates["norm"]["scale"].any()
+        assert bool(updates["layer_0"]["kernel"].any()) == (step == 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["layer_0", "layer_0=", "=1 epoch", "layer_0=soon", "layer_0=0 steps", "(=1 epoch"]
+)
+def test_what_is_no_pattern_with_an_interval_is_told(text):
+    with pytest.raises(ConfigError, match=r"unfreeze: .*"):
+        build(ParameterGroups, complete(ParameterGroups, {"unfreeze": (text,)}))
+    groups = ParameterGroups(unfreeze=("layr_0=1 epoch",))
+    with pytest.raises(ConfigError, match=r"groups\.unfreeze: 'layr_0' matches no parameter"):
+        groups.check(_params())
