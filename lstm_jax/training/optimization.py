@@ -73,7 +73,7 @@ def make_optimizer(
     clips = [] if clip_value is None else [optax.clip(clip_value)]
     clips = [*groups.freeze(), *clips, *groups.clip()]
     clips += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
-    chain = [*clips, _scalable(groups.optimizer(with_rate)), *scales]
+    chain = [*clips, _scalable(groups.optimizer(with_rate, steps)), *scales]
     if average is not None:
         chain.append(average)
     return _checked(groups, chain[0] if len(chain) == 1 else optax.chain(*chain))
