@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_jax.errors import UserError
+from lstm_jax.json_files import read_json
 from lstm_jax.records import METRICS, metric_lines, read_heartbeat
 
 _CONFIG, _RESULT, _LOCK = "config.json", "result.json", ".lock"
@@ -73,7 +74,8 @@ def read_status(folder: Path) -> dict[str, Any]:
         "warnings": [*(heartbeat.get("warnings") or []), *_late(heartbeat, state, age)],
     }
     if result is not None:
-        found |= {"step": result.get("steps"), "result": result}
+        steps = result.get("steps")
+        found |= {"step": steps if isinstance(steps, int) else None, "result": result}
     return _without_infinities(found)
 
 
@@ -109,12 +111,14 @@ def _lock_holder(path: Path) -> dict[str, Any] | None:
     The system takes a lock off when its process ends, however it ends. It is tried as one to
     share, and let go at once.
     """
+    if not path.is_file():  # a pipe would keep a reader waiting
+        return None
     try:
         with path.open(encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                found = json.loads(file.read() or "{}")
+                found = json.loads(file.read(1000) or "{}")
                 return found if isinstance(found, dict) else {}
     except OSError:
         return None
@@ -175,7 +179,7 @@ def _last_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The last step that is there, and how long ago it was written."""
     if not folder.is_dir():
         return None
-    steps = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+    steps = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     if not steps:
         return None
     last = max(steps, key=lambda path: int(path.name))
@@ -184,10 +188,13 @@ def _last_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def _result(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
+        found = read_json(folder / _RESULT)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    numbers = (value for name, value in found.items() if "/" in name or name.endswith("step"))
+    return found if all(isinstance(value, int | float) for value in numbers) else None
 
 
 def _from_metrics(folder: Path) -> dict[str, Any]:

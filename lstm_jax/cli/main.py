@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (as `head` does): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, OverflowError) as error:  # as a hostile or mistaken size asks for
+        print(f"lstm-jax {command}: a size is too large ({error})", file=sys.stderr)
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
             raise

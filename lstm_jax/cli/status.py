@@ -48,7 +48,7 @@ def _lines(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "best", f"{_value(status, status['best']['value'])} at step {status['best']['step']}"
     result, metric = status.get("result") or {}, status["metric"] or {"name": ""}
     if (test := result.get(f"test/{metric['name']}")) is not None:
-        yield "test", f"{_value(status, test)} {metric['label']} at step {result['best_step']}"
+        yield "test", f"{_value(status, test)} {metric['label']} at step {result.get('best_step')}"
     if status["speed"]:
         yield "speed", _speed(status["speed"])
     if status["seconds"] is not None:

@@ -7,7 +7,6 @@ from lstm_jax.config.files import (
     difference,
     load_json,
     load_python,
-    read_json,
     to_json,
     write_atomically,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "names",
     "part_of",
     "parts_of",
-    "read_json",
     "register",
     "to_json",
     "without_imports",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import sys
 import traceback
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import ml_collections
 
 from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.json_files import read_json
 
 
 def load_python(spec: str) -> ml_collections.ConfigDict:
@@ -83,30 +83,6 @@ def load_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{path} cannot be read as a config (it holds no object)")
     return found
-
-
-def read_json(path: Path, limit: int = 64 << 20) -> Any:
-    """What a file of JSON holds, which a stranger may have written.
-
-    Args:
-      path: a regular file, or a link to one; a pipe would keep a reader waiting for ever.
-      limit: bytes; a larger file is not read.
-
-    Raises:
-      OSError: it is not there, or not to be read.
-      ValueError: it is no such file, or not JSON in UTF-8.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is not a regular file")
-        if about.st_size > limit:
-            raise ValueError(f"it has {about.st_size:,} bytes, and {limit:,} are allowed")
-        content = file.read(limit)
-    try:
-        return json.loads(content.decode("utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
 
 
 def write_atomically(path: Path, text: str) -> None:

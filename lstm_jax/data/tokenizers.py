@@ -4,7 +4,6 @@ A part learns its symbols from the training split alone; the run keeps them, and
 them from there.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -13,6 +12,7 @@ from lstm_jax.config import PositiveInt, Range, register
 from lstm_jax.data.subwords import Subwords
 from lstm_jax.data.vocabulary import UNKNOWN, Encoded, Vocabulary
 from lstm_jax.errors import UserError
+from lstm_jax.json_files import read_json
 
 __all__ = ["UNKNOWN", "Encoded", "Tokenizer", "load_tokenizer"]
 
@@ -48,7 +48,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
       UserError: the file is missing or holds no tokenizer.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["units"] == Subwords.units:
             return Subwords.of_json(content)
         return Vocabulary.of_json(content)

@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.config import write_atomically
 from lstm_jax.errors import UserError
+from lstm_jax.json_files import read_json
 
 Units = Literal["characters", "bytes", "words"]
 UNKNOWN = 0  # the number of every symbol that the vocabulary does not hold
@@ -110,7 +111,7 @@ class Vocabulary:
           UserError: the file is missing or holds no vocabulary.
         """
         try:
-            return cls.of_json(json.loads(path.read_text(encoding="utf-8")))
+            return cls.of_json(read_json(path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} holds no vocabulary ({error})") from None
 

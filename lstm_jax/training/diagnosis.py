@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.config import write_atomically
+from lstm_jax.data.arrays import read_arrays
 from lstm_jax.errors import UserError
 from lstm_jax.tasks import Learner
 from lstm_jax.tasks.task import Batch
@@ -104,7 +105,12 @@ def saved_steps(workdir: Path) -> list[int]:
       UserError: there is none.
     """
     reports = sorted(
-        (workdir / _FOLDER).glob("step_*/report.json"), key=lambda path: path.stat().st_mtime
+        (
+            path
+            for path in (workdir / _FOLDER).glob("step_*/report.json")
+            if path.parent.name.removeprefix("step_").isdecimal()
+        ),
+        key=lambda path: path.stat().st_mtime,
     )
     if not reports:
         raise UserError(f"{workdir / _FOLDER} holds no step: none went wrong, or it was skipped")
@@ -138,9 +144,8 @@ def load_batch(workdir: Path, step: int) -> Batch:
     """
     path = workdir / _FOLDER / f"step_{step}" / "batch.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return read_arrays(path)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error})") from None
 
 

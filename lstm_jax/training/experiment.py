@@ -24,6 +24,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Compute, Dataset, Learner, Task
+from lstm_jax.training.contained import require_contained
 from lstm_jax.training.early_stopping import EarlyStopping
 from lstm_jax.training.mesh import MeshOptions
 from lstm_jax.training.parameter_groups import ParameterGroups
@@ -156,8 +157,10 @@ def stored_config(path: Path) -> ml_collections.ConfigDict:
     """The config that a run keeps, `config.json`: it is data, and nothing is imported for it.
 
     Raises:
-      UserError: there is none, or it is not the config of a run.
+      UserError: there is none, it is not the config of a run, or something in the run's folder
+        leads out of it.
     """
+    require_contained(path.parent)
     values = load_json(path)
     try:
         with without_imports():

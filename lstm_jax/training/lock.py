@@ -58,6 +58,8 @@ def trainer(folder: Path) -> dict[str, Any] | None:
     Over a network file system it is told as far as that shares locks between hosts.
     """
     path = folder / ".lock"
+    if not path.is_file():  # a pipe would keep a reader waiting
+        return None
     try:
         with path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -65,7 +65,10 @@ def set_position(
             f"{folder}: the data are not those that the run was trained on "
             f"({_changed(saved['files'], _files(config))})"
         )
-    loader.set_state(saved["state"])
+    try:
+        loader.set_state(saved["state"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: the position in the data is none ({error})") from None
 
 
 def _pipeline(config: Any) -> dict[str, Any]:
