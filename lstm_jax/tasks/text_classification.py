@@ -132,7 +132,6 @@ class ClassificationLoss:
 class _Prepared(NamedTuple):
     """Texts as numbers, by split."""
 
-    texts: dict[str, list[str]]
     ids: dict[str, list[np.ndarray]]
     labels: dict[str, np.ndarray]
     notes: list[str]
@@ -211,17 +210,13 @@ class text_classification:
 
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """The confusion matrix of the test split, and its most surprising errors as text."""
-        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
-        test = {"train": [], "validation": [], "test": self.data.source()["test"]}
-        prepared = self._encode(test, tokenizer, classes)
-        probability = self._probabilities(
-            self.network(tokenizer, classes), params, prepared.ids["test"]
-        )
-        labels = prepared.labels["test"]
+        classes = load_classes(assets / _CLASSES)
+        test = self.data.source()["test"]
+        texts = [text for text, _ in test]
+        labels = _numbered("test", test, {name: i for i, name in enumerate(classes)})
+        probability = self.probabilities(assets, params, texts)
         draw_confusion(labels, probability.argmax(-1), classes, figures / "confusion_matrix.png")
-        write_errors(
-            prepared.texts["test"], labels, probability, classes, figures / "surprising_errors.txt"
-        )
+        write_errors(texts, labels, probability, classes, figures / "surprising_errors.txt")
 
     def predict(
         self, assets: Path, params: Any, lines: Sequence[str]
@@ -233,11 +228,16 @@ class text_classification:
           params: the parameters.
           lines: texts, each on one line.
         """
-        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
-        ids = [tokenizer.encode(self._clean(line)).ids for line in lines]
-        ids = cut(ids, self.data.evaluation_max_length, self.data.keep)
-        for row in self._probabilities(self.network(tokenizer, classes), params, ids):
+        classes = load_classes(assets / _CLASSES)
+        for row in self.probabilities(assets, params, lines):
             yield {"label": classes[int(row.argmax())], "probability": float(row.max())}
+
+    def probabilities(self, assets: Path, params: Any, texts: Sequence[str]) -> np.ndarray:
+        """The probability of every class of the run for every text, float32 [texts, classes]."""
+        classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
+        ids = [tokenizer.encode(self._clean(text)).ids for text in texts]
+        ids = cut(ids, self.data.evaluation_max_length, self.data.keep)
+        return self._probabilities(self.network(tokenizer, classes), params, ids)
 
     def commands(self) -> Mapping[str, str]:
         """The commands for a finished run."""
@@ -261,12 +261,10 @@ class text_classification:
 
     def _encode(self, found: Labelled, tokenizer: Tokenizer, classes: Sequence[str]) -> _Prepared:
         data, numbers = self.data, {name: i for i, name in enumerate(classes)}
-        prepared = _Prepared({}, {}, {}, [])
+        prepared = _Prepared({}, {}, [])
         for split in SPLITS:
-            texts = [text for text, _ in found[split]]
-            whole = [tokenizer.encode(self._clean(text)).ids for text in texts]
+            whole = [tokenizer.encode(self._clean(text)).ids for text, _ in found[split]]
             most = data.max_length if split == "train" else data.evaluation_max_length
-            prepared.texts[split] = texts
             prepared.ids[split] = cut(whole, most, data.keep)
             prepared.labels[split] = _numbered(split, found[split], numbers)
             prepared.notes.extend(_notes(split, whole, prepared.ids[split], most))
@@ -284,7 +282,7 @@ class text_classification:
         digest = hashlib.sha256(" ".join(classes).encode())
         for batches in (train, *splits.values()):
             digest.update(batches.fingerprint().encode())
-        sizes = ", ".join(f"{len(prepared.texts[split]):,} {split}" for split in SPLITS)
+        sizes = ", ".join(f"{len(prepared.ids[split]):,} {split}" for split in SPLITS)
         notes = [
             f"{sizes} texts; {len(classes)} classes; {len(tokenizer):,} symbols",
             f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",

@@ -11,7 +11,7 @@ from lstm_jax.models.text_classifier import POOLINGS, ClassifierDropout, TextCla
 
 
 def make(**options):
-    options = {"cell": lj.lstm, "embedding_size": 5, "hidden_size": 4, "num_layers": 2, **options}
+    options = {"cell": lj.lstm, "embedding_size": 5, "hidden_size": 4, "num_layers": 1, **options}
     return TextClassifier(vocabulary_size=9, classes=3, **options)
 
 
@@ -73,7 +73,7 @@ def test_attention_is_that_of_torch():
 
 
 def test_last_of_both_directions_is_their_last_carry():
-    model = make(pooling=("last",), num_layers=1)
+    model = make(pooling=("last",))
     params = init(model)
     tokens, lengths = jnp.array([[1, 2, 3, 0], [4, 5, 6, 7]]), jnp.array([3, 4])
     layer = lj.bidirectional(lj.lstm(4))
@@ -90,7 +90,7 @@ def test_the_layers_are_named_and_shaped_as_those_of_a_language_model():
     sizes = {"cell": lj.lstm, "embedding_size": 5, "hidden_size": 4, "num_layers": 2}
     language_model = LanguageModel(vocabulary_size=9, **sizes)
     theirs = language_model.init(jax.random.key(0), jnp.zeros((1, 1), int))["params"]
-    ours = init(make(bidirectional=False))
+    ours = init(make(bidirectional=False, num_layers=2))
     for name in ("embedding", "layer_0", "layer_1"):
         shapes = [jax.tree.map(jnp.shape, params[name]) for params in (ours, theirs)]
         assert shapes[0] == shapes[1]
@@ -99,7 +99,7 @@ def test_the_layers_are_named_and_shaped_as_those_of_a_language_model():
 @pytest.mark.parametrize("what", ["words", "input", "hidden", "output"])
 def test_dropout_is_there_in_training_alone(what):
     rates = dict.fromkeys(("words", "input", "hidden", "output"), 0.0) | {what: 0.5}
-    model = make(dropout=ClassifierDropout(**rates))
+    model = make(dropout=ClassifierDropout(**rates), num_layers=2)
     params = init(model)
     tokens, lengths = jnp.ones((4, 3), int), jnp.full(4, 3)
     still = apply(model, params, tokens, lengths)
