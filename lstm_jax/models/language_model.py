@@ -197,6 +197,15 @@ class LanguageModel(nn.Module):
             penalty += temporal_activation_penalty(raw_tbf, rule.temporal_activation, mask_bt.T)
         return carries, Scores(nats.T, right.T, penalty)
 
+    def read(
+        self, tokens_bt: Array, targets_bt: Array, mask_bt: Array, carry: tuple[Any, ...] | None
+    ) -> tuple[tuple[Any, ...], Array, Array]:
+        """The carries, the nats of every target [batch, time], and what the head read of each."""
+        carries, _, x_tbf = self.features(tokens_bt, carry, None, deterministic=True)
+        table = self.embedding.embedding
+        nats, _ = self.softmax.cost(x_tbf, targets_bt.T, mask_bt.T, table, True)
+        return carries, nats.T, jnp.swapaxes(x_tbf, 0, 1)
+
     def features(
         self,
         tokens_bt: Array,

@@ -22,6 +22,24 @@ class _Order(NamedTuple):
 def cross_entropy(train: np.ndarray, test: np.ndarray, vocabulary_size: int, order: int) -> float:
     """Bits that an interpolated Kneser-Ney model of the training text needs for the test text.
 
+    Args:
+      train: symbol numbers of the training text [length].
+      test: symbol numbers of the test text [length]; the first is given, the others predicted.
+      vocabulary_size: how many numbers there are.
+      order: length of the longest n-gram; 5 sees four symbols and predicts the fifth.
+
+    Returns:
+      The bits of all predicted symbols together.
+    """
+    found = probabilities(train, test, vocabulary_size, order)
+    return float(-np.log2(found[1:]).sum())
+
+
+def probabilities(
+    train: np.ndarray, test: np.ndarray, vocabulary_size: int, order: int
+) -> np.ndarray:
+    """The probability of every symbol of the test text, given those before it [length].
+
         p_n(w | h) = max(c(hw) - d, 0) / c(h) + d * N1+(h .) / c(h) * p_(n-1)(w | h')
 
     with counts at the highest order and continuation counts below it, d = n1 / (n1 + 2 n2) for
@@ -31,12 +49,9 @@ def cross_entropy(train: np.ndarray, test: np.ndarray, vocabulary_size: int, ord
 
     Args:
       train: symbol numbers of the training text [length].
-      test: symbol numbers of the test text [length]; the first is given, the others predicted.
+      test: symbol numbers of the test text [length].
       vocabulary_size: how many numbers there are.
-      order: length of the longest n-gram; 5 sees four symbols and predicts the fifth.
-
-    Returns:
-      The bits of all predicted symbols together.
+      order: length of the longest n-gram.
     """
     probability = np.full(len(test), 1.0 / vocabulary_size)
     history = np.zeros(len(test), np.int64)  # number of the gram before each symbol, -1: unknown
@@ -50,7 +65,7 @@ def cross_entropy(train: np.ndarray, test: np.ndarray, vocabulary_size: int, ord
         left = level.discount * level.followers[history] / total
         probability = np.where(seen, direct + left * probability, probability)
         history = np.concatenate([[-1], gram[:-1]])
-    return float(-np.log2(probability[1:]).sum())
+    return probability
 
 
 def _count(train: np.ndarray, vocabulary_size: int, order: int) -> list[_Order]:

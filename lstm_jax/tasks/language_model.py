@@ -177,6 +177,11 @@ class language_model:
         """The vocabulary of a run."""
         return load_tokenizer(assets / _VOCABULARY)
 
+    def encoded(self, assets: Path) -> dict[str, Encoded]:
+        """The text of every split as numbers, by the vocabulary of a run."""
+        vocabulary = self.vocabulary(assets)
+        return {split: vocabulary.encode(text) for split, text in self._texts().items()}
+
     def network(self, vocabulary: Tokenizer, compute: Compute = FLOAT32) -> LanguageModel:
         """The Flax module for a vocabulary.
 
