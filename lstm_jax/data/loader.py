@@ -1,7 +1,7 @@
 """Grain loaders: batches in order, with a position that a checkpoint can hold."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -35,14 +35,21 @@ class Loader(Protocol):
         ...
 
 
-def endless(batches: RandomAccess) -> Loader:
-    """Goes through the batches in order, again and again; epoch by epoch if they are `ByEpoch`."""
+def endless(batches: RandomAccess, take: Callable[[Any], Any] | None = None) -> Loader:
+    """Goes through the batches in order, again and again; epoch by epoch if they are `ByEpoch`.
+
+    Args:
+      batches: the batches of an epoch.
+      take: what is made of each, such as the rows of it that one of several processes needs. The
+        position is the same whatever is taken.
+    """
     import grain
 
     # The batches are slices of arrays in memory: a thread that prefetched them would only cost.
     options = grain.ReadOptions(num_threads=0)
     numbers = grain.MapDataset.range(sys.maxsize)
-    return iter(numbers.map(_Numbered(batches)).to_iter_dataset(options))
+    chosen = numbers.map(_Numbered(batches))
+    return iter((chosen if take is None else chosen.map(take)).to_iter_dataset(options))
 
 
 class _Numbered:

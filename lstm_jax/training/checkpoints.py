@@ -1,21 +1,17 @@
 """Checkpoints of a run: which are kept, which is read, and what happens to damaged ones."""
 
-import contextlib
 import itertools
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import jax
 
 from lstm_jax.errors import UserError
 from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes
 from lstm_jax.training.retention import Retention
 from lstm_jax.training.saver import Saver, Snapshot, snapshot
-from lstm_jax.training.storage import is_storage_failure, reason
-from lstm_jax.training.verified import Damaged, Trees, read_step
+from lstm_jax.training.verified import Damaged, Trees, only_this_process, read_step
 
 # What a checkpoint is made of; parameters stand alone, so that they can be read alone.
 TREES = ("params", "training")
@@ -37,6 +33,8 @@ class Restored(NamedTuple):
 
 class Checkpoints:
     """The checkpoints in a folder. Nothing on disk is touched before the first `save` or `resume`.
+
+    They are those of one process, which writes and reads them whole; see `SharedCheckpoints`.
 
     Args:
       folder: where they are.
@@ -60,20 +58,16 @@ class Checkpoints:
           trees: a pytree of arrays for each name in `TREES`.
           meta: JSON to keep beside it, such as the position of the data.
           score: the lower, the better; None if the step was not evaluated.
-
-        Raises:
-          UserError: an earlier step could not be saved, in a run on several hosts.
         """
-        if step in self.steps() or step in self._saver.waiting():
+        if self.holds(step):
             return
         self._retention.note(step, score)
-        meta = {**meta, "step": step, "score": score}
-        if jax.process_count() == 1:
-            self._saver.submit(snapshot(step, trees, meta))
-        else:
-            # Here every host writes its share in step with the others: Orbax takes the copies.
-            with self._or_stop():
-                self._write(Snapshot(step, dict(trees), meta))
+        meta = {**meta, "step": step, "score": score, "leaves": leaf_shapes(trees)}
+        self._saver.submit(snapshot(step, trees, meta))
+
+    def holds(self, step: int) -> bool:
+        """Whether the step is on disk, or waits for room there."""
+        return step in self.steps() or step in self._saver.waiting()
 
     def wait(self) -> None:
         """Waits until everything is on disk.
@@ -82,9 +76,6 @@ class Checkpoints:
           UserError: something could not be saved.
         """
         self._saver.finish()
-        if self._manager is not None:
-            with self._or_stop():
-                self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits for the save under way, and lets go of the folder."""
@@ -157,19 +148,19 @@ class Checkpoints:
         """Writes a step under another name, which Orbax changes when all of it is there."""
         import orbax.checkpoint as ocp
 
-        several = jax.process_count() > 1
         if self._manager is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=self._retention,
-                    create=True,
-                    enable_async_checkpointing=several,
+                    create=False,
+                    enable_async_checkpointing=False,
+                    multiprocessing_options=only_this_process(),
                 ),
                 item_names=(*TREES, "meta"),
             )
-        digests, shapes = leaf_digests(taken.trees), leaf_shapes(taken.trees)
-        meta = {**taken.meta, "digests": digests, "leaves": shapes}
+        meta = {**taken.meta, "digests": leaf_digests(taken.trees)}
         items: dict[str, Any] = {
             name: ocp.args.StandardSave(tree) for name, tree in taken.trees.items()
         }
@@ -177,9 +168,8 @@ class Checkpoints:
         try:
             self._manager.save(taken.step, args=ocp.args.Composite(**items), force=True)
         except BaseException:
-            if not several:
-                self._forget_manager()
-                self._remove_unfinished()
+            self._forget_manager()
+            self._remove_unfinished()
             raise
 
     def _forget_manager(self) -> None:
@@ -190,19 +180,8 @@ class Checkpoints:
 
     def _remove_unfinished(self) -> None:
         """Removes what a killed or failed save left: it only takes room."""
-        if jax.process_index() == 0:
-            for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(left, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _or_stop(self) -> Iterator[None]:
-        """With several hosts nothing is kept for later: they would have to agree on it."""
-        try:
-            yield
-        except Exception as error:
-            if not is_storage_failure(error):
-                raise
-            raise UserError(f"{self._folder}: a step cannot be saved: {reason(error)}") from error
+        for left in self._folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _look(self, order: Callable[[], list[int]], like: Trees) -> Restored | None:
         """Reads while another process may be training: a step can be deleted under our eyes."""

@@ -11,6 +11,7 @@ from lstm_jax.data.loader import RandomAccess
 from lstm_jax.tasks import Learner
 from lstm_jax.tasks.task import Batch
 from lstm_jax.training.mesh import MeshOptions, Placement, make_mesh
+from lstm_jax.training.processes import from_first, gather
 
 
 def make_evaluate(
@@ -43,7 +44,12 @@ def make_evaluate(
             found.append(sums)
         # In double precision: the sums of a long text outgrow single.
         total = jax.tree.map(lambda *leaves: float(np.sum(leaves, dtype=np.float64)), *found)
-        values = learner.summarize(total)
-        return values if learner.score is None else {**values, **learner.score(params, batches)}
+        return {**learner.summarize(total), **score(params, batches)}
+
+    def score(params: Any, batches: RandomAccess) -> dict[str, float]:
+        if learner.score is None:
+            return {}
+        whole, found = gather(params), learner.score
+        return from_first(lambda: found(whole, batches))
 
     return evaluate

@@ -8,6 +8,7 @@ import jax
 from lstm_jax.errors import UserError
 from lstm_jax.training.diagnosis import diagnose, save_step
 from lstm_jax.training.guard import Guard
+from lstm_jax.training.processes import from_first, gather
 
 if TYPE_CHECKING:
     from lstm_jax.training.session import Session
@@ -100,14 +101,15 @@ class Watch:
         """Keeps what reproduces the bad step, and says what was wrong."""
         session, setup = self._session, self._session.setup
         position = session.data.get_state()
-        batch = next(session.data)
+        batch = setup.place.put_rows(next(session.data), setup.dataset.batch_size)
         found = diagnose(
             setup.learner,
             session.state,
-            setup.place.put(batch, setup.dataset.batch_size),
+            batch,
             parts=session.run.experiment.train.accumulation_steps,
             batch_size=setup.dataset.batch_size,
         )
         where = {"data": position, "fingerprint": setup.dataset.fingerprint}
-        folder = save_step(session.run.folder, session.state, batch, found, where)
+        state, batch = gather((session.state, batch))
+        folder = from_first(lambda: str(save_step(session.run.folder, state, batch, found, where)))
         return f"{found.in_words()}; data at {position}; kept in {folder}"

@@ -67,8 +67,10 @@ def make_look_at_gates(
             _, carry, _ = learner.loss(params, carry, batch, None)
         return carry, found
 
+    first_carry = jax.jit(learner.initial_carry, static_argnums=1)
+
     def look_at_gates(params: Any, batches: RandomAccess, batch_size: int) -> GateReport:
-        carry = learner.initial_carry(params, batch_size)
+        carry = first_carry(params, batch_size)
         carry, first = look(params, carry, put(batches[0], batch_size))
         figures = {
             f"gates/{layer}/{gate}/{name}": float(value)

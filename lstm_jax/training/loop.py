@@ -6,11 +6,13 @@ from typing import Any
 import jax
 
 from lstm_jax.errors import UserError
+from lstm_jax.training.agreement import Agreement
 from lstm_jax.training.console import Console
 from lstm_jax.training.evaluation import make_evaluate
 from lstm_jax.training.faults import Watch
 from lstm_jax.training.interruption import Interrupted, Interruption
 from lstm_jax.training.machine import describe_machine
+from lstm_jax.training.processes import from_first, gather
 from lstm_jax.training.profiling import ProfileRange
 from lstm_jax.training.reporting import Reporter
 from lstm_jax.training.run import Run
@@ -35,11 +37,11 @@ def train(run: Run, console: Console, profile: ProfileRange | None = None) -> di
       UserError: the data cannot be used.
     """
     try:
-        finished = run.result()
+        finished = from_first(run.result)
         if finished is not None:
             console.say(f"{run.folder} is finished: {finished['steps']} steps")
             return finished
-        require_writers(run.experiment.train.writers)
+        from_first(lambda: require_writers(run.experiment.train.writers))
         with Interruption() as interruption:
             return _to_the_end(open_session(run, console, profile), interruption)
     finally:
@@ -74,14 +76,13 @@ def _train(session: Session, interruption: Interruption) -> bool:
 
 def _steps(session: Session, reporter: Reporter, interruption: Interruption) -> bool:
     plan, watch = session.setup.plan, Watch(session)
-    began = time.monotonic() - session.seconds
+    agreement = Agreement(session.seconds)
     before = session.progress
     _first_step(session, reporter, watch)
     session.console.start(session.step, plan.steps)
     while True:
-        session.seconds = time.monotonic() - began
+        session.seconds, stop = agreement.ask(session.step, interruption.signal)
         report, evaluate, checkpoint = plan.due(before, session.progress)
-        stop = interruption.signal
         at_rest = report or evaluate or checkpoint or stop is not None
         if (at_rest or watch.is_due()) and not watch.is_well():
             return False
@@ -127,14 +128,21 @@ def _result(session: Session) -> dict[str, Any]:
         if split != "train":
             values = evaluate(params, batches, setup.dataset.evaluation_batch_size)
             result |= {f"{split}/{name}": value for name, value in values.items()}
-    task, assets = session.run.experiment.task, session.run.assets
+    whole = gather(params)
+    return result | from_first(lambda: _told(session, whole))
+
+
+def _told(session: Session, params: Any) -> dict[str, Any]:
+    """What there is to say of parameters without all devices."""
+    run = session.run
+    task = run.experiment.task
     draw = getattr(task, "draw", None)
     if draw is not None:
-        draw(assets, params, session.run.figures)
-    return result | {
-        "baselines": task.baselines(assets),
+        draw(run.assets, params, run.figures)
+    return {
+        "baselines": task.baselines(run.assets),
         "parameters": count_parameters(params),
         "seconds": round(session.seconds, 1),
-        "sample": task.show(assets, params, session.run.experiment.seed),
+        "sample": task.show(run.assets, params, run.experiment.seed),
         "machine": describe_machine(),
     }

@@ -4,9 +4,10 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lstm_jax.config import Range
@@ -81,6 +82,18 @@ def make_mesh(options: MeshOptions, devices: Sequence[Any] | None = None) -> Mes
     )
 
 
+class OwnRows(NamedTuple):
+    """The rows of a batch that one process reads.
+
+    Attributes:
+      arrays: these rows, of the arrays that have any.
+      shapes: those of the whole batch; None if that is what `arrays` are.
+    """
+
+    arrays: Any
+    shapes: Any
+
+
 class Placement:
     """Where arrays lie on a mesh.
 
@@ -113,6 +126,10 @@ class Placement:
         """Whole on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
+    def replicate(self, tree: Any) -> Any:
+        """Arrays of the host, the same in every process, whole on every device."""
+        return jax.make_array_from_process_local_data(self.replicated(), tree)
+
     def everywhere(self, tree: Any) -> Any:
         """Every leaf whole on every device."""
         return jax.tree.map(lambda _: self.replicated(), tree)
@@ -141,14 +158,42 @@ class Placement:
         )
 
     def put(self, batch: Any, batch_size: int) -> Any:
-        """The arrays of this process on the devices, an explicit transfer.
+        """A whole batch on the devices, an explicit transfer.
 
         Args:
-          batch: arrays of this process; with several, each holds its own part.
-          batch_size: leading axis of what is shared out, in this process.
+          batch: arrays of the host; with several processes each has the same.
+          batch_size: leading axis of what is shared out.
         """
-        shardings = self.batch(batch, batch_size)
-        return jax.make_array_from_process_local_data(shardings, batch)
+        return self.put_rows(self.own_rows(batch, batch_size), batch_size)
+
+    def own_rows(self, batch: Any, batch_size: int) -> "OwnRows":
+        """What lies on devices of this process: all of the batch, if it is the only one."""
+        if jax.process_count() == 1:
+            return OwnRows(batch, None)
+        rows = self._rows(batch_size)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+        arrays = jax.tree.map(
+            lambda x: x[rows] if x.ndim and x.shape[0] == batch_size else x, batch
+        )
+        return OwnRows(arrays, shapes)
+
+    def put_rows(self, own: "OwnRows", batch_size: int) -> Any:
+        """The batch on the devices, to which every process gives its own rows."""
+        if own.shapes is None:
+            shardings = self.batch(own.arrays, batch_size)
+            return jax.make_array_from_process_local_data(shardings, own.arrays)
+        return jax.tree.map(
+            lambda sharding, array, whole: jax.make_array_from_process_local_data(
+                sharding, array, whole.shape
+            ),
+            self.batch(own.shapes, batch_size), own.arrays, own.shapes,
+        )  # fmt: skip
+
+    def _rows(self, batch_size: int) -> np.ndarray:
+        """The rows of a batch that lie on devices of this process, in order."""
+        sharding = self.batch(jax.ShapeDtypeStruct((batch_size,), bool), batch_size)
+        indices = sharding.addressable_devices_indices_map((batch_size,)).values()
+        return np.unique(np.concatenate([np.arange(batch_size)[index] for index in indices]))
 
 
 def parameter_spec(path: str, shape: Sequence[int], mesh: Mapping[str, int]) -> PartitionSpec:

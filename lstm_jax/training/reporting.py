@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax.training import clock, plateau
+from lstm_jax.training import clock
 from lstm_jax.training.evaluation import make_evaluate
 from lstm_jax.training.gates import make_look_at_gates
-from lstm_jax.training.optimization import learning_rate_share
+from lstm_jax.training.optimization import learning_rate_share, observe_score
 from lstm_jax.training.session import Session
 from lstm_jax.training.statistics import kept, parameter_figures
 from lstm_jax.training.writers import MetricWriter
@@ -49,7 +49,7 @@ class Reporter:
         session = self._session
         found = jax.device_get(session.state.sums)
         sums = {name: float(value) for name, value in found.items()}
-        anew = jax.device_put(jax.tree.map(np.zeros_like, found), session.setup.place.replicated())
+        anew = session.setup.place.replicate(jax.tree.map(np.zeros_like, found))
         values = self._figures(sums)
         session.state = session.state._replace(sums=anew)
         self._write("train", values)
@@ -83,15 +83,12 @@ class Reporter:
         return score
 
     def _observe(self, score: float) -> None:
-        """Lets the learning rate and the end of the run follow an evaluation."""
+        """Lets the learning rate, the average and the end of the run follow an evaluation."""
         session = self._session
         rule = session.run.experiment.early_stopping
         session.early_stopping = rule.observe(session.early_stopping, score)
-        schedule = session.setup.schedule
-        if isinstance(schedule, plateau.PlateauSchedule):
-            opt_state = session.state.opt_state
-            moved = plateau.observe_score(opt_state, schedule.plateau, score)
-            session.state = session.state._replace(opt_state=moved)
+        opt_state = observe_score(session.state.opt_state, session.setup.schedule, score)
+        session.state = session.state._replace(opt_state=opt_state)
 
     def _write(self, split: str, values: dict[str, float]) -> None:
         session = self._session

@@ -9,12 +9,17 @@ import jax
 import ml_collections
 
 from lstm_jax.config import difference, load_json, to_json, write_atomically
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import UserError
 from lstm_jax.tasks import Learner
 from lstm_jax.training.checkpoints import Checkpoints, Restored
-from lstm_jax.training.experiment import Experiment, build_experiment, experiment
+from lstm_jax.training.contained import require_contained
+from lstm_jax.training.experiment import Experiment, build_experiment, stored_config
 from lstm_jax.training.lock import Lock
+from lstm_jax.training.processes import from_first, require_same, together
+from lstm_jax.training.shared_checkpoints import SharedCheckpoints
 from lstm_jax.training.storage import reason
+
+RunCheckpoints = Checkpoints | SharedCheckpoints
 
 
 class Run:
@@ -39,7 +44,7 @@ class Run:
         Raises:
           UserError: the folder holds no run.
         """
-        return cls(folder, experiment(**load_json(folder / "config.json")))
+        return cls(folder, stored_config(folder / "config.json"))
 
     @classmethod
     def open(cls, folder: Path, config: ml_collections.ConfigDict) -> "Run":
@@ -49,27 +54,34 @@ class Run:
           ConfigError: the config is wrong; nothing was written.
           UserError: the folder holds a run with another config, or cannot be made.
         """
-        run = cls(folder, config)
-        path = folder / "config.json"
-        if path.exists():
-            run._require_same(path)
-        try:
-            run.assets.mkdir(parents=True, exist_ok=True)
-            run.figures.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--workdir: cannot make {folder} ({error.strerror})") from None
-        if jax.process_index() == 0:
-            run._lock = Lock(folder)
-        if not path.exists():
-            run._write(path, to_json(config))
+        run = together(lambda: cls(folder, config))
+        require_same("the config or its overrides", json.loads(to_json(config)))
+        from_first(run._take)
+        # The others may have a disk of their own, where they keep what preparing the data leaves.
+        together(run._make_folders)
         return run
+
+    def _take(self) -> None:
+        """Makes the folder this run's."""
+        require_contained(self.folder)
+        path = self.folder / "config.json"
+        if path.exists():
+            self._require_same(path)
+        self._make_folders()
+        self._lock = Lock(self.folder)
+        if not path.exists():
+            self._write(path, to_json(self.config))
+
+    def _make_folders(self) -> None:
+        try:
+            self.assets.mkdir(parents=True, exist_ok=True)
+            self.figures.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--workdir: cannot make {self.folder} ({error.strerror})") from None
 
     def _require_same(self, path: Path) -> None:
         """Refuses another config, unless the run in the folder never got to train."""
-        try:
-            stored = experiment(**load_json(path))
-        except (ConfigError, TypeError):
-            raise UserError(f"--workdir: {path} is not the config of a run") from None
+        stored = stored_config(path)
         changes = difference(json.loads(to_json(stored)), json.loads(to_json(self.config)))
         if not changes:
             return
@@ -102,6 +114,11 @@ class Run:
         options = self.experiment.checkpoints
         return Checkpoints(self.folder / "checkpoints", options.keep_latest, options.keep_best)
 
+    def shared_checkpoints(self) -> RunCheckpoints:
+        """The same for all processes that work on the run."""
+        own = self.checkpoints()
+        return own if jax.process_count() == 1 else SharedCheckpoints(own)
+
     def restore_params(self, learner: Learner, which: str) -> Restored:
         """The parameters of a checkpoint: "best", "latest" or the number of a step.
 
@@ -129,13 +146,14 @@ class Run:
         return load_json(path) if path.exists() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Keeps the final figures.
+        """Keeps the final figures; the first process does.
 
         Raises:
           UserError: there is no room for them; the checkpoints are there, and the same command
             writes them once there is.
         """
-        self._write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        text = json.dumps(result, indent=2) + "\n"
+        from_first(lambda: self._write(self.folder / "result.json", text))
 
     def _write(self, path: Path, text: str) -> None:
         try:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from lstm_jax.errors import UserError
+from lstm_jax.training.processes import is_key
 from lstm_jax.training.storage import is_storage_failure, quiet, reason
 
 
@@ -17,7 +18,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
       step: its number.
-      trees: pytrees of arrays, by name.
+      trees: pytrees of arrays of the host, by name; of keys, their data.
       meta: JSON to keep beside them.
     """
 
@@ -29,19 +30,14 @@ class Snapshot(NamedTuple):
 def snapshot(step: int, trees: Any, meta: dict[str, Any]) -> Snapshot:
     """Copies a step to the memory of the host."""
     for leaf in jax.tree.leaves(trees):
-        if isinstance(leaf, jax.Array) and not _is_key(leaf):
+        if isinstance(leaf, jax.Array) and not is_key(leaf):
             leaf.copy_to_host_async()
     return Snapshot(step, jax.tree.map(_to_host, trees), meta)
 
 
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _to_host(leaf: Any) -> Any:
-    if _is_key(leaf):
-        data = jax.device_put(jax.device_get(jax.random.key_data(leaf)), jax.local_devices()[0])
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+def _to_host(leaf: Any) -> np.ndarray:
+    if is_key(leaf):
+        leaf = jax.random.key_data(leaf)
     # Asked for by name, so that a transfer guard lets it pass; copied, since on a CPU it is a view.
     return np.array(jax.device_get(leaf))
 

@@ -8,15 +8,15 @@ import jax
 
 from lstm_jax.data.loader import Loader, endless
 from lstm_jax.training.averaging import evaluation_params, is_averaging
-from lstm_jax.training.checkpoints import Checkpoints
 from lstm_jax.training.console import Console
 from lstm_jax.training.durations import Progress
 from lstm_jax.training.flops import model_flops
 from lstm_jax.training.heartbeat import Heartbeat
 from lstm_jax.training.mesh import Placement, kept_whole
 from lstm_jax.training.position import get_position, set_position
+from lstm_jax.training.processes import is_first, require_same, together
 from lstm_jax.training.profiling import Profiler, ProfileRange
-from lstm_jax.training.run import Run
+from lstm_jax.training.run import Run, RunCheckpoints
 from lstm_jax.training.setup import Setup, set_up
 from lstm_jax.training.state import TrainState, from_trees, state_shardings, to_trees
 from lstm_jax.training.statistics import StepClock
@@ -29,7 +29,7 @@ class Session:
     run: Run
     setup: Setup
     console: Console
-    checkpoints: Checkpoints
+    checkpoints: RunCheckpoints
     heartbeat: Heartbeat
     profiler: Profiler
     clock: StepClock
@@ -61,7 +61,7 @@ class Session:
         """One step of training; returns while it is computed."""
         setup = self.setup
         with self.clock.waiting():
-            batch = setup.place.put(next(self.data), setup.dataset.batch_size)
+            batch = setup.place.put_rows(next(self.data), setup.dataset.batch_size)
         self.state = self.profiler.run(self.step + 1, setup.train_step, self.state, batch)
         self.step += 1
         self.clock.tick(self.state.step)
@@ -87,19 +87,25 @@ def open_session(run: Run, console: Console, profile: ProfileRange | None = None
     Raises:
       UserError: the data, the devices or the checkpoints cannot be used.
     """
-    setup = set_up(run.experiment, run.assets)
+    setup = together(lambda: set_up(run.experiment, run.assets))
+    require_same("the data", [setup.dataset.fingerprint, setup.dataset.batch_size])
     for note in setup.dataset.notes:
         console.say(note)
     console.say(describe(setup))
     if whole := kept_whole(setup.shapes.params, setup.place.mesh):
         console.say(f"whole on every device, since no axis divides: {', '.join(whole)}")
-    state, data = setup.first_state(), endless(setup.dataset.train)
+    state = setup.first_state()
+    data = endless(
+        setup.dataset.train,
+        functools.partial(setup.place.own_rows, batch_size=setup.dataset.batch_size),
+    )
     history = run.experiment.early_stopping.begin()
-    checkpoints = run.checkpoints()
+    checkpoints = run.shared_checkpoints()
     restored = checkpoints.resume(to_trees(state))
     step, seconds = 0, 0.0
     if restored is not None:
-        set_position(data, setup.dataset, run.config, restored.meta["data"], run.folder)
+        saved = restored.meta["data"]
+        together(lambda: set_position(data, setup.dataset, run.config, saved, run.folder))
         state = from_trees(restored.trees)
         step, seconds = restored.step, restored.meta["seconds"]
         history = restored.meta["early_stopping"]
@@ -112,7 +118,7 @@ def open_session(run: Run, console: Console, profile: ProfileRange | None = None
         console,
         checkpoints,
         Heartbeat(run.folder, setup.learner.metrics[0], step, setup.plan.steps),
-        Profiler(run.folder / "profile", profile, console.say),
+        Profiler(run.folder / "profile", profile if is_first() else None, console.say),
         StepClock(model_flops(setup.learner, setup.shapes, setup.dataset.train[0])),
         state,
         data,
@@ -186,5 +192,7 @@ def describe(setup: Setup) -> str:
 def describe_devices(place: Placement) -> str:
     """The devices of a mesh in words."""
     text = f"{place.mesh.devices.flat[0].device_kind} x {place.mesh.size}"
+    if jax.process_count() > 1:
+        text += f" of {jax.process_count()} processes"
     parts = [f"{axis} {size}" for axis, size in place.mesh.shape.items() if size > 1]
     return f"{text} ({', '.join(parts)})" if parts else text

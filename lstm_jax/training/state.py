@@ -179,7 +179,12 @@ def make_train_step(
         verdict = judge(
             state.guard, state.step, loss, carry, own["gradient_norm"], options.on_nonfinite
         )
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, value=loss)
+        extra = {}
+        if learner.full_weight is not None and learner.weight is not None:
+            extra["rate_scale"] = sums[learner.weight] / learner.full_weight
+        updates, opt_state = optimizer.update(
+            gradients, state.opt_state, state.params, value=loss, **extra
+        )
         params = optax.apply_updates(state.params, updates)
         # Of a step that is passed over, nothing is counted but that it was.
         counted = choose(verdict.apply, {**sums, **own}, zeros_like({**sums, **own}))

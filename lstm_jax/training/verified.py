@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from lstm_jax.errors import UserError
 from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes, named_leaves
+from lstm_jax.training.processes import is_key
 from lstm_jax.training.storage import quiet, reason
 
 Trees = Mapping[str, Any]
@@ -43,7 +45,7 @@ def read_step(folder: Path, like: Trees) -> tuple[dict[str, Any], dict[str, Any]
       folder: of the step.
       like: pytrees of arrays or `jax.ShapeDtypeStruct` to fill, by name; each leaf comes back
         with the sharding that stands there, else on the first device, wherever it was when it
-        was saved.
+        was saved; an array of numpy comes back as one.
 
     Raises:
       Damaged: with the names of the leaves that are not what was saved.
@@ -75,11 +77,14 @@ def _require_same_leaves(folder: Path, like: Trees, meta: Mapping[str, Any]) -> 
 def _read_tree(folder: Path, name: str, like: Any) -> Any:
     import orbax.checkpoint as ocp
 
-    checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+    checkpointer = ocp.Checkpointer(
+        ocp.StandardCheckpointHandler(), multiprocessing_options=only_this_process()
+    )
     targets = jax.tree.map(_target, like)
     try:
         with quiet():
-            return checkpointer.restore(folder / name, args=ocp.args.StandardRestore(targets))
+            found = checkpointer.restore(folder / name, args=ocp.args.StandardRestore(targets))
+            return jax.tree.map(_as_wanted, found, like)
     except Exception as error:  # whatever the storage did, and Orbax made of it
         leaves = _unreadable_leaves(folder, name, targets)
         where = _few(leaves) if leaves else name
@@ -90,7 +95,9 @@ def _unreadable_leaves(folder: Path, name: str, targets: Any) -> list[str]:
     """Every leaf that cannot be read by itself."""
     import orbax.checkpoint as ocp
 
-    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    checkpointer = ocp.Checkpointer(
+        ocp.PyTreeCheckpointHandler(), multiprocessing_options=only_this_process()
+    )
     leaves, structure = jax.tree.flatten(targets)
     unreadable = []
     for i, leaf_name in enumerate(named_leaves({name: targets})):
@@ -107,7 +114,25 @@ def _unreadable_leaves(folder: Path, name: str, targets: Any) -> list[str]:
     return unreadable
 
 
-def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+def only_this_process() -> Any:
+    """An option of Orbax, which else waits for the other processes of a run, who do not write."""
+    import orbax.checkpoint as ocp
+
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+
+
+def _as_wanted(found: Any, like: Any) -> Any:
+    """Keys are stored as their data, and by earlier versions as keys."""
+    if not is_key(like) or is_key(found):
+        return found
+    impl = jax.random.key_impl(like) if isinstance(like, jax.Array) else None
+    return jax.random.wrap_key_data(found, impl=impl)
+
+
+def _target(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return leaf
     sharding = getattr(leaf, "sharding", None)
     if sharding is None:
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
