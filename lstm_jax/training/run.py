@@ -125,13 +125,13 @@ class Run:
         Raises:
           UserError: there is no such checkpoint, or it is damaged.
         """
-        if which not in ("best", "latest") and not which.isdigit():
+        if which not in ("best", "latest") and not which.isdecimal():
             raise UserError(f"--checkpoint: must be best, latest or a step, got {which!r}")
         if not (self.folder / "checkpoints").is_dir():
             raise UserError(f"{self.folder} holds no checkpoint yet")
         like = {"params": jax.eval_shape(learner.init, jax.random.key(0))}
         checkpoints = self.checkpoints()
-        if which.isdigit():
+        if which.isdecimal():
             restored = checkpoints.restore(int(which), like)
         else:
             restored = checkpoints.best(like) if which == "best" else checkpoints.latest(like)

@@ -13,6 +13,7 @@ from lstm_jax.training.durations import Progress
 from lstm_jax.training.flops import model_flops
 from lstm_jax.training.heartbeat import Heartbeat
 from lstm_jax.training.mesh import Placement, kept_whole
+from lstm_jax.training.metadata import require_progress
 from lstm_jax.training.position import get_position, set_position
 from lstm_jax.training.processes import is_first, require_same, together
 from lstm_jax.training.profiling import Profiler, ProfileRange
@@ -104,6 +105,7 @@ def open_session(run: Run, console: Console, profile: ProfileRange | None = None
     restored = checkpoints.resume(to_trees(state))
     step, seconds = 0, 0.0
     if restored is not None:
+        require_progress(restored.meta, run.folder)
         saved = restored.meta["data"]
         together(lambda: set_position(data, setup.dataset, run.config, saved, run.folder))
         state = from_trees(restored.trees)

@@ -1,6 +1,5 @@
 """One step of a checkpoint, read and verified leaf by leaf."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ import jax
 import numpy as np
 
 from lstm_jax.errors import UserError
+from lstm_jax.json_files import read_json
 from lstm_jax.training.digests import json_digest, leaf_digests, leaf_shapes, named_leaves
+from lstm_jax.training.metadata import is_metadata
 from lstm_jax.training.processes import is_key
 from lstm_jax.training.storage import quiet, reason
 
@@ -27,13 +28,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
       Damaged: it is not there, or not what was saved.
     """
     try:
-        found = json.loads((folder / "meta" / "metadata").read_text(encoding="utf-8"))
+        found = read_json(folder / "meta" / "metadata")
         meta, digest = found["content"], found["digest"]
     except OSError as error:
         raise Damaged(f"{_name(folder)} is damaged: meta ({reason(error)})") from None
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{_name(folder)} is damaged: meta") from None
-    if json_digest(meta) != digest:
+    if json_digest(meta) != digest or not is_metadata(meta):
         raise Damaged(f"{_name(folder)} is damaged: meta")
     return meta
 
@@ -92,7 +93,7 @@ def _read_tree(folder: Path, name: str, like: Any) -> Any:
 
 
 def _unreadable_leaves(folder: Path, name: str, targets: Any) -> list[str]:
-    """Every leaf that cannot be read by itself."""
+    """The first leaves that cannot be read by themselves: enough to name, each takes a while."""
     import orbax.checkpoint as ocp
 
     checkpointer = ocp.Checkpointer(
@@ -111,6 +112,8 @@ def _unreadable_leaves(folder: Path, name: str, targets: Any) -> list[str]:
                 )
         except Exception:
             unreadable.append(leaf_name)
+            if len(unreadable) == 3:
+                break
     return unreadable
 
 
