@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from lstm_jax.config import Fraction, Range, Seed, register
+from lstm_jax.config import Fraction, Range, register
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import read_splits, require_shares
 from lstm_jax.data.tables import read_columns
@@ -196,8 +196,8 @@ def tfds_labelled(
 
 
 @register("labelled_source")
-def generated_opinions(*, size: Annotated[int, Range(20)] = 600, seed: Seed = 0) -> LabelledSource:
-    """Generated sentences of praise and blame, to try a config without data; they are no language.
+def generated_opinions(*, size: Annotated[int, Range(20)] = 600) -> LabelledSource:
+    """Generated sentences of praise and blame, to try a config without data; no real language.
 
     An opinion is a few judgements, some of them turned by "not"; its class is that of most.
 
@@ -207,11 +207,10 @@ def generated_opinions(*, size: Annotated[int, Range(20)] = 600, seed: Seed = 0)
 
     Args:
       size: how many sentences; a tenth each is for validation and test.
-      seed: of what is drawn.
     """
 
     def read() -> Labelled:
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(0)
         records = [_opinion(random) for _ in range(size)]
         tenth = size // 10
         return {

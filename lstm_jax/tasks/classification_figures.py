@@ -74,7 +74,7 @@ def write_errors(
     wrong = np.flatnonzero(probability.argmax(axis=-1) != labels)
     order = wrong[np.argsort(given[wrong], kind="stable")][:most]
     blocks = [f"{len(wrong):,} of {len(labels):,} texts are of another class than was chosen.\n"]
-    for row in order.tolist():
+    for row in map(int, order):
         chosen = int(probability[row].argmax())
         head = (
             f"text {row}: {classes[labels[row]]}, taken for {classes[chosen]} with probability "
