@@ -4,6 +4,7 @@ The loop writes `metrics.jsonl`, a line a report, and `heartbeat.json`, its stat
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def metric_lines(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every whole line of a run's `metrics.jsonl`, read and as it stands there."""
+    """Every whole line of a run's `metrics.jsonl`, read and as it stands there; null is NaN."""
     path = folder / METRICS
     if not path.is_file():  # a pipe would keep a reader waiting
         return
@@ -42,7 +43,9 @@ def _parse(text: str) -> dict[str, Any] | None:
         return None
     numbers = (value for name, value in line.items() if name != "split")
     whole = isinstance(line.get("step"), int) and all(map(_is_number, numbers))
-    return line if whole else None
+    if not whole:
+        return None
+    return {name: math.nan if value is None else value for name, value in line.items()}
 
 
 def read_heartbeat(folder: Path) -> dict[str, Any] | None:

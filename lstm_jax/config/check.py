@@ -8,6 +8,8 @@ import ml_collections
 from lstm_jax.config.schema import REQUIRED, Field
 from lstm_jax.errors import did_you_mean
 
+_LARGEST = 2**32 - 1  # of a seed; a size of an array may be half of that
+
 
 def field_problems(field: Field, value: Any) -> list[str]:
     """Sentences that say why the value cannot stand in the field; none when it can."""
@@ -18,6 +20,8 @@ def field_problems(field: Field, value: Any) -> list[str]:
         return [f"{needed} ({field.describes})"]
     if not _is_of_type(field, value):
         return [f"must be {field.describes}, got {value!r} ({type(value).__name__})"]
+    if field.type is int and abs(value) > _LARGEST:
+        return [f"is larger than any integer here ({_LARGEST:,}), got {value}"]
     if field.choices and value not in field.choices:
         return [f"must be one of {', '.join(map(repr, field.choices))}, got {value!r}"]
     return [f"must be {field.describes}, got {value!r}" for c in field.checks if not c.holds(value)]

@@ -145,8 +145,28 @@ def parse(field: Field, path: str, text: str) -> Any:
         if field.type is bool:
             return _WORDS[text.lower()]
         if field.type is tuple:
-            value = ast.literal_eval(text) if text.lstrip()[:1] in ("(", "[") else text.split(",")
-            return tuple(item for item in value if item != "")
+            return _items(text)
         return field.type(text)
     except (KeyError, ValueError, SyntaxError, TypeError):
         raise ConfigError(f"{path}: must be {field.describes}, got {text!r}") from None
+
+
+def _items(text: str) -> tuple[str, ...]:
+    """The items of a Python tuple, or what stands between commas; those in brackets part nothing.
+
+    So regular expressions can be given as they are: `(embedding|bias),layer_[0,1]/.*`.
+    """
+    try:
+        value = ast.literal_eval(text)
+        if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
+            return tuple(item for item in value if item)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    items, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth <= 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    return tuple(item for item in items if item)

@@ -9,6 +9,7 @@ from lstm_jax.errors import ConfigError
 from lstm_jax.training.clock import TICKS
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_MOST_STEPS = 2**31 - 1  # the state counts in 32 bits
 
 
 class Units(NamedTuple):
@@ -90,6 +91,9 @@ def measure(text: str, units: Units, run: Length | None = None) -> Length:
       text: as the config's `Duration` or `Interval` allows it.
       units: what an epoch and a step are.
       run: the length of the run, of which a share may be meant.
+
+    Raises:
+      ConfigError: it is a share of nothing, or more steps than can be counted.
     """
     number, unit = re.fullmatch(r"([\d.]+) ?(\D+)", text).groups()  # type: ignore[union-attr]
     amount, unit = float(number), unit.removesuffix("s")
@@ -105,6 +109,8 @@ def measure(text: str, units: Units, run: Length | None = None) -> Length:
         amount *= units.steps_per_epoch
     elif unit == "example":
         amount /= units.batch_size
+    if amount > _MOST_STEPS:
+        raise ConfigError(f"{text!r} is {amount:.3g} steps; at most {_MOST_STEPS:,} are counted")
     return Length(max(1, round(amount)))
 
 

@@ -8,6 +8,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -79,8 +80,9 @@ class JSONLines:
         self._file = Appender(folder / METRICS)
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Writes a line."""
-        self._file.append(json.dumps({"step": step, "split": split, **values}) + "\n")
+        """Writes a line; JSON has no word for a figure that is not finite: it is null."""
+        figures = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.append(json.dumps({"step": step, "split": split, **figures}) + "\n")
 
     def close(self) -> None:
         """Writes out what is left."""

@@ -38,12 +38,10 @@ class TensorBoard:
             self._guarded(self._events.close)
 
     def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        from tensorboardX.summary import scalar
-
         events = self._events or self._start(None)
         message = _event(step)
         for name, value in values.items():
-            message.summary.MergeFrom(scalar(f"{split}/{name}", value))
+            message.summary.value.add(tag=f"{split}/{name}", simple_value=value)
         events.write_event(message)
         events.flush()
 

@@ -25,7 +25,9 @@ from lstm_jax.config import (
     register,
     to_json,
 )
+from lstm_jax.config.overrides import parse
 from lstm_jax.config.registry import _HOMES
+from lstm_jax.config.schema import Field
 from lstm_jax.errors import ConfigError
 
 
@@ -264,3 +266,22 @@ def test_a_config_file_that_fails_is_told_with_its_line(tmp_path, content, messa
     path = tmp_path / "config.py"
     path.write_text(content)
     assert message in problems(load_python, str(path))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("a,b", ("a", "b")),
+        ("('a', 'b')", ("a", "b")),
+        ("(embedding|bias),layer_[0,1]/.*", ("(embedding|bias)", "layer_[0,1]/.*")),
+        ("bias{1,2}=2", ("bias{1,2}=2",)),
+        ("[bias", ("[bias",)),
+        ("", ()),
+    ],
+)
+def test_items_are_parted_by_commas_outside_of_brackets(text, items):
+    assert parse(Field("names", tuple, (), ""), "names", text) == items
+
+
+def test_an_integer_that_no_array_can_count_is_refused():
+    assert "larger than any integer" in problems(build, Outer, override(f"size={10**11}"))[0]

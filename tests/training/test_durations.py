@@ -92,3 +92,9 @@ def test_steps_of_a_run_are_at_least_one():
     assert measure_steps("1 step", units, run) == 1
     assert measure_steps("0.001 epochs", units, run) == 1
     assert measure_steps("1.5 epochs", units, run) == 75
+
+
+@pytest.mark.parametrize("text", ["99999999999999999999 steps", "1000000000000 epochs"])
+def test_more_steps_than_can_be_counted_are_refused(text):
+    with pytest.raises(ConfigError, match="at most 2,147,483,647"):
+        measure(text, Units(steps_per_epoch=40, batch_size=16))

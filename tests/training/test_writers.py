@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import math
 import sys
 import types
 
@@ -203,3 +204,15 @@ def test_what_cannot_write_is_told_before_any_work(tmp_path, monkeypatch):
 def test_several_are_named_on_the_command_line():
     config = load_config(CHAR_LM, ["train.writers=tensorboard,csv"])
     assert tuple(config.train.writers) == ("tensorboard", "csv")
+
+
+def test_figures_that_are_not_finite_are_null_in_json_and_say_nothing_else(tmp_path, capfd):
+    writer = MetricWriter(tmp_path, 0, ["tensorboard"])
+    writer.write(1, "train", {"loss": math.inf, "norm": math.nan, "rate": 0.5})
+    writer.close()
+    (text,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    (line,) = read_metrics(tmp_path)
+    assert json.loads(text, parse_constant=pytest.fail)["loss"] is None
+    assert math.isnan(line["loss"])
+    assert line["rate"] == 0.5
+    assert capfd.readouterr() == ("", "")
