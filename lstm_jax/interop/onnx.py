@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_jax.cells import Params
+from lstm_jax.interop.files import inside, require_file
 from lstm_jax.interop.layers import Kind, hidden_size_of
 from lstm_jax.interop.onnx_node import (
     INPUTS,
@@ -79,7 +81,8 @@ def read_onnx(model: Any) -> dict[str, OnnxNode]:
       ValueError: the model has no such node, or computes an array of one instead of storing it.
     """
     onnx = _import_onnx()
-    graph = (onnx.load(model) if isinstance(model, (str, os.PathLike)) else model).graph
+    from_file = isinstance(model, (str, os.PathLike))
+    graph = (_load(onnx, model) if from_file else model).graph
     stored = {one.name: one for one in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -92,12 +95,35 @@ def read_onnx(model: Any) -> dict[str, OnnxNode]:
             if array in WEIGHTS and source:
                 if source not in stored:
                     raise ValueError(f"{name}: {array} is computed by the model, not stored in it")
-                weights[array] = onnx.numpy_helper.to_array(stored[source])
+                folder = Path(model).parent if from_file else Path()
+                weights[array] = _array(onnx, f"{name}: {array}", stored[source], folder)
         attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
         nodes[name] = OnnxNode(node.op_type, attributes, weights)
     if not nodes:
         raise ValueError(f"the model has no node {', '.join(KINDS)}")
     return nodes
+
+
+def _load(onnx: Any, path: str | os.PathLike) -> Any:
+    """The model of a file, without the arrays that stand in others."""
+    content = require_file(path).read_bytes()
+    try:
+        return onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's own, which is no ValueError
+        raise ValueError(f"{os.fspath(path)} cannot be read as an ONNX model ({error})") from error
+
+
+def _array(onnx: Any, where: str, tensor: Any, folder: Path) -> np.ndarray:
+    """A stored array, which may stand in another file of the model's folder."""
+    try:
+        if any(size < 0 for size in tensor.dims):
+            raise ValueError(f"shape {(*tensor.dims,)}")
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                inside(folder, entry.value)
+        return onnx.numpy_helper.to_array(tensor, str(folder))
+    except Exception as error:  # of a type or size that is none, and the checks of onnx itself
+        raise ValueError(f"{where} cannot be read ({error})") from error
 
 
 def _import_onnx() -> Any:

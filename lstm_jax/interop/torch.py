@@ -11,6 +11,7 @@ import numpy as np
 from lstm_jax.cells import Array, Params
 from lstm_jax.interop.arrays import reorder, to_jax, to_numpy
 from lstm_jax.interop.checks import GATES, require_axes, require_plain, require_shape
+from lstm_jax.interop.files import require_file
 from lstm_jax.interop.layers import Kind
 from lstm_jax.interop.weights import RecurrentWeights
 
@@ -98,9 +99,9 @@ def _read_safetensors(path: str | os.PathLike) -> dict[str, Any]:
             f"reading {os.fspath(path)} needs the package safetensors: pip install safetensors"
         ) from error
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
+        with safe_open(os.fspath(require_file(path)), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError, KeyError) as error:  # or numpy lacks a type
         raise ValueError(
             f"{os.fspath(path)} cannot be read as safetensors ({error}); "
             "load what torch.save wrote with torch, and give its state"
