@@ -3,23 +3,29 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+from lstm_jax.cli.main import main
 from lstm_jax.training.checkpoints import Checkpoints
 from lstm_jax.training.statistics import is_of_the_clock
 from lstm_jax.training.writers import read_metrics
-from tests.conftest import CHAR_LM
+from tests.conftest import CHAR_LM, REPOSITORY
 
-STEPS = 400
+STEPS, SAVED_EVERY = 300, 50
 OPTIONS = (
+    "--config.data.source=text_file",
+    f"--config.data.path={REPOSITORY / 'LICENSE'}",  # small, so that a run ends in seconds
     f"--config.train.duration={STEPS} steps",
     "--config.train.report_every=50 steps",
     "--config.train.evaluate_every=100 steps",
-    "--config.train.checkpoint_every=40 steps",
+    f"--config.train.checkpoint_every={SAVED_EVERY} steps",
 )
+_LONGEST = 240  # seconds that a run may take, on a machine that does other things too
 
 
 def command(workdir: Path, *options: str) -> list[str]:
@@ -28,18 +34,34 @@ def command(workdir: Path, *options: str) -> list[str]:
 
 
 def start(workdir: Path, *options: str, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
+    """A run in a process of its own, which is killed if it never ends."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "lstm_jax.cli.main", *command(workdir, *options)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | environment,
     )
+    limit = threading.Timer(_LONGEST, process.kill)
+    limit.daemon = True
+    limit.start()
+    return process
 
 
 def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=_LONGEST)
     return output
+
+
+def go_on(workdir: Path) -> None:
+    """The run from where it stopped to its end, in this process."""
+    assert main(command(workdir)) == 0
+
+
+def kill(process: subprocess.Popen) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=_LONGEST)
+    assert process.returncode == -signal.SIGKILL
 
 
 def wait_for_line(process: subprocess.Popen, text: str) -> None:
@@ -82,8 +104,12 @@ def _untimed(values: dict) -> dict:
     return {name: value for name, value in values.items() if not is_of_the_clock(name)}
 
 
-def unfinished(run: Path, workdir: Path) -> Path:
-    """A copy of a finished run, as it was when its last checkpoint was on disk."""
+def unfinished(run: Path, workdir: Path, back: int = 0) -> Path:
+    """A copy of a finished run, as it was when its last checkpoint, or one before, was on disk."""
     shutil.copytree(run, workdir)
     (workdir / "result.json").unlink()
+    checkpoints = workdir / "checkpoints"
+    steps = Checkpoints(checkpoints).steps()
+    for step in steps[len(steps) - back :]:
+        shutil.rmtree(checkpoints / str(step))
     return workdir
