@@ -1,47 +1,133 @@
-"""The cross-entropy of a softmax over many symbols, in few passes over its logits."""
+"""The likelihood of targets under a softmax over many symbols, without the cost of padding."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array
+from lstm_jax.kernels.backend import current_platform
+
+_BLOCK = 256  # positions: the logits of a block stay in the cache of a processor
 
 
-@jax.custom_vjp
-def log_likelihood(logits: Array, targets: Array) -> tuple[Array, Array]:
+def log_likelihood(
+    x: Array, table: Array, bias: Array, targets: Array, counted: Array
+) -> tuple[Array, Array]:
     """Log-probabilities of the targets, and the mean of those of all symbols.
 
-        l = z_y - log sum exp z,    m = mean z - log sum exp z
+        z = x W^T + b,    l = z_y - log sum exp z,    m = mean z - log sum exp z
 
     `(1 - e) * l + e * m` is the likelihood with labels smoothed by e (C. Szegedy et al., arXiv
-    1512.00567). The derivative is one pass, which reads the logits once.
+    1512.00567). Positions that do not count yield zeros and pass no gradient. On one CPU device
+    they cost nothing either; elsewhere all are computed, since a device could not share out what
+    it has to sort.
 
-    >>> l, m = log_likelihood(jnp.array([[0.0, 0.0, 0.0, 0.0]]), jnp.array([2]))
-    >>> round(float(l[0]), 3), round(float(m[0]), 3)
-    (-1.386, -1.386)
+    >>> counted = jnp.array([True, False])
+    >>> l, m = log_likelihood(jnp.ones((2, 3)), jnp.zeros((4, 3)), jnp.zeros(4),
+    ...                       jnp.array([2, 0]), counted)
+    >>> [round(float(value), 3) for value in l], round(float(m[0]), 3)
+    ([-1.386, 0.0], -1.386)
 
     Args:
-      logits: [..., vocabulary].
-      targets: symbol numbers [...].
+      x: features [positions, features].
+      table: W [symbols, features].
+      bias: b [symbols].
+      targets: symbol numbers [positions].
+      counted: booleans [positions].
     """
-    return _forward(logits, targets)[0]
+    alone = current_platform() == "cpu" and jax.local_device_count("cpu") == 1
+    rule = compact if alone else dense
+    at_target, normalizer = rule(x, table, bias, targets, counted)
+    # The mean of the logits is one product with a mean.
+    mean = x.astype(jnp.float32) @ jnp.mean(table.astype(jnp.float32), axis=0) + jnp.mean(bias)
+    mean = jnp.where(counted, mean - normalizer, 0)
+    return at_target - normalizer, mean
 
 
-def _forward(logits: Array, targets: Array) -> tuple[tuple[Array, Array], Any]:
+def dense(
+    x: Array, table: Array, bias: Array, targets: Array, counted: Array
+) -> tuple[Array, Array]:
+    """The logits of the targets and log sum exp of all, zeros where `counted` says no."""
+    logits = _logits(x, table, bias)
+    at_target = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
     normalizer = jax.nn.logsumexp(logits, axis=-1)
-    right = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    found = right - normalizer, jnp.mean(logits, axis=-1) - normalizer
-    return found, (logits, normalizer, targets)
+    return jnp.where(counted, at_target, 0), jnp.where(counted, normalizer, 0)
 
 
-def _backward(kept: Any, cotangents: tuple[Array, Array]) -> tuple[Array, None]:
-    logits, normalizer, targets = kept
-    d_right, d_mean = (d[..., None] for d in cotangents)
-    symbols = jnp.arange(logits.shape[-1])
-    probability = jnp.exp(logits - normalizer[..., None])
-    at_target = jnp.where(symbols == targets[..., None], d_right, 0)
-    return at_target + d_mean / logits.shape[-1] - (d_right + d_mean) * probability, None
+def compact(
+    x: Array, table: Array, bias: Array, targets: Array, counted: Array
+) -> tuple[Array, Array]:
+    """The same as `dense`, block by block of what counts."""
+    positions = len(targets)
+    block = min(_BLOCK, positions)
+    # What counts comes first, in its order; the rest of the last block is padding.
+    order = jnp.pad(jnp.argsort(~counted, stable=True), (0, -positions % block))
+    count = jnp.sum(counted)
+    place = jnp.where(jnp.arange(len(order)) < count, order, positions)  # outside: dropped
+    found = _blocks(block, x[order], table, bias, targets[order], count)
+    at_target, normalizer = (
+        jnp.zeros(positions).at[place].set(leaf, mode="drop") for leaf in found
+    )
+    return at_target, normalizer
 
 
-log_likelihood.defvjp(_forward, _backward)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _blocks(
+    block: int, x: Array, table: Array, bias: Array, targets: Array, count: Array
+) -> tuple[Array, Array]:
+    return _forward(block, x, table, bias, targets, count)[0]
+
+
+def _forward(
+    block: int, x: Array, table: Array, bias: Array, targets: Array, count: Array
+) -> tuple[tuple[Array, Array], Any]:
+    def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        logits = _logits(_cut(x, i, block), table, bias)
+        at_target = jnp.take_along_axis(logits, _cut(targets, i, block)[:, None], axis=-1)[:, 0]
+        parts = (at_target, jax.nn.logsumexp(logits, axis=-1), logits)
+        return jax.tree.map(lambda whole, part: _put(whole, part, i, block), found, parts)
+
+    zeros = jnp.zeros(len(targets))
+    start = (zeros, zeros, jnp.empty((len(targets), len(table))))
+    rounds = (count + block - 1) // block
+    at_target, normalizer, logits = jax.lax.fori_loop(0, rounds, body, start)
+    return (at_target, normalizer), (x, table, bias, targets, count, normalizer, logits)
+
+
+def _backward(block: int, kept: Any, cotangents: tuple[Array, Array]) -> tuple[Any, ...]:
+    x, table, bias, targets, count, normalizer, logits = kept
+    counts = jnp.arange(len(targets)) < count
+    d_target, d_normalizer = (jnp.where(counts, d, 0) for d in cotangents)
+    symbols = jnp.arange(len(table))
+
+    def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        d_x, d_table, d_bias = found
+        cut = functools.partial(_cut, i=i, block=block)
+        probability = jnp.exp(cut(logits) - cut(normalizer)[:, None])
+        at_target = symbols == cut(targets)[:, None]
+        d_logits = at_target * cut(d_target)[:, None] + probability * cut(d_normalizer)[:, None]
+        low = d_logits.astype(x.dtype)
+        d_table += jnp.dot(low.T, cut(x), preferred_element_type=jnp.float32)
+        return _put(d_x, low @ table, i, block), d_table, d_bias + jnp.sum(d_logits, axis=0)
+
+    start = (jnp.zeros_like(x), jnp.zeros(table.shape, jnp.float32), jnp.zeros(bias.shape))
+    rounds = (count + block - 1) // block
+    d_x, d_table, d_bias = jax.lax.fori_loop(0, rounds, body, start)
+    return d_x, d_table.astype(table.dtype), d_bias.astype(bias.dtype), None, None
+
+
+_blocks.defvjp(_forward, _backward)
+
+
+def _logits(x: Array, table: Array, bias: Array) -> Array:
+    return jnp.dot(x, table.T, preferred_element_type=jnp.float32) + bias
+
+
+def _cut(array: Array, i: Array, block: int) -> Array:
+    return jax.lax.dynamic_slice_in_dim(array, i * block, block)
+
+
+def _put(array: Array, part: Array, i: Array, block: int) -> Array:
+    return jax.lax.dynamic_update_slice_in_dim(array, part.astype(array.dtype), i * block, 0)

@@ -108,8 +108,8 @@ class Seq2Seq(nn.Module):
         memory_size = self.encoder[-1].cell.output_size
         self.decoder = self.param("decoder", self._decoder.init, size, memory_size)
         if not self.tie_embedding:
-            shape = (size, self.vocabulary_size)
-            self.softmax_kernel = self.param("softmax_kernel", nn.initializers.normal(0.05), shape)
+            shape = (self.vocabulary_size, size)
+            self.softmax_table = self.param("softmax_table", nn.initializers.normal(0.05), shape)
         self.bias = self.param("bias", nn.initializers.zeros, (self.vocabulary_size,))
         if self.copying:
             self.gate_kernel = self.param("gate_kernel", nn.initializers.zeros, (size,))
@@ -184,7 +184,7 @@ class Seq2Seq(nn.Module):
         return _mixed(gate, log_p, copied)
 
     def log_likelihood(
-        self, source: Array, vectors: Array, weights: Array, targets: Array
+        self, source: Array, vectors: Array, weights: Array, targets: Array, counted: Array
     ) -> tuple[Array, Array]:
         """Log-probabilities of the targets, and the mean of those of all symbols in the softmax.
 
@@ -193,13 +193,21 @@ class Seq2Seq(nn.Module):
           vectors: of the decoder [batch, time, size].
           weights: of its attention [batch, time, source].
           targets: symbols [batch, time].
+          counted: which of them count, booleans [batch, time]; others yield zeros.
         """
-        right, mean = log_likelihood(self._logits(vectors), targets)
+        right, mean = log_likelihood(
+            vectors.astype(self.dtype).reshape(-1, vectors.shape[-1]),
+            self._table().astype(self.dtype),
+            self.bias,
+            targets.reshape(-1),
+            counted.reshape(-1),
+        )
+        right, mean = right.reshape(targets.shape), mean.reshape(targets.shape)
         if not self.copying:
             return right, mean
         gate = vectors @ self.gate_kernel + self.gate_bias
         copied = jnp.sum(weights * (targets[:, :, None] == source[:, None]), axis=-1)
-        return _mixed(gate, right, copied), mean
+        return jnp.where(counted, _mixed(gate, right, copied), 0), mean
 
     def _decode(
         self, source: Source, state: DecoderState, inputs: Array, deterministic: bool
@@ -228,10 +236,12 @@ class Seq2Seq(nn.Module):
         return self.drop_tokens(embedded, deterministic=deterministic)
 
     def _logits(self, vectors: Array) -> Array:
-        if self.tie_embedding:
-            return self.embedding.attend(vectors).astype(jnp.float32) + self.bias
-        low = vectors.astype(self.dtype) @ self.softmax_kernel.astype(self.dtype)
+        low = vectors.astype(self.dtype) @ self._table().astype(self.dtype).T
         return low.astype(jnp.float32) + self.bias
+
+    def _table(self) -> Array:
+        """The matrix of the softmax [vocabulary, size]."""
+        return self.embedding.embedding if self.tie_embedding else self.softmax_table
 
     def _make_cell(self, hidden_size: int) -> Cell:
         cell = self.cell(hidden_size)

@@ -348,7 +348,7 @@ class translation:
                 [tokenizer.decode(ids) for ids in found], [target for _, target in batches.texts]
             )
 
-        loss = functools.partial(_loss, network, self.loss, self.model.weight_drop)
+        loss = functools.partial(train_loss, network, self.loss, self.model.weight_drop)
         return Learner(
             init,
             initial_carry,
@@ -360,7 +360,7 @@ class translation:
         )
 
 
-def _loss(
+def train_loss(
     network: Seq2Seq,
     options: TranslationLoss,
     dropped_weights: float,
@@ -369,6 +369,17 @@ def _loss(
     batch: Batch,
     key: Array | None,
 ) -> tuple[Array, Any, Sums]:
+    """The loss of a batch, as a `Learner` has it, and the sums of its figures.
+
+    Args:
+      network: the model.
+      options: what is minimised.
+      dropped_weights: share of the recurrent weights that are dropped.
+      params: the parameters.
+      carry: the steps that were done, if inputs are sampled.
+      batch: as `BucketedBatches` has it, each `target` with END.
+      key: randomness; None for an evaluation.
+    """
     source, targets = batch["source"], batch["target"]
     begin = jnp.full_like(targets[:, :1], network.vocabulary_size - 2)
     inputs = jnp.concatenate([begin, targets[:, :-1]], axis=1)
@@ -383,16 +394,16 @@ def _loss(
             noise["sampled_share"] = share * options.sampling_rate
             carry = {"steps": carry["steps"] + 1}
     vectors, weights = _apply(network, params, source, batch["source_lengths"], inputs, **noise)
-    right, mean = _apply(
-        network, params, source, vectors, weights, targets, method="log_likelihood"
-    )
     mask = jnp.arange(targets.shape[1]) < batch["target_lengths"][:, None]
+    right, mean = _apply(
+        network, params, source, vectors, weights, targets, mask, method="log_likelihood"
+    )
     sums = {
-        "nats": -jnp.sum(right * mask),
+        "nats": -jnp.sum(right),
         "symbols": jnp.sum(mask, dtype=jnp.float32),
     }
     smoothing = 0.0 if key is None else options.label_smoothing
-    smoothed = (1 - smoothing) * sums["nats"] - smoothing * jnp.sum(mean * mask)
+    smoothed = (1 - smoothing) * sums["nats"] - smoothing * jnp.sum(mean)
     return smoothed / jnp.maximum(sums["symbols"], 1), carry, sums
 
 

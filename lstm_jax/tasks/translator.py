@@ -97,7 +97,7 @@ class Translator:
     def _search(self, source: np.ndarray, lengths: np.ndarray) -> Found:
         options = self._options
         limits = np.ceil(lengths * options.max_ratio).astype(np.int32) + options.max_more
-        return _search(
+        return search(
             self._network,
             options.beam_size,
             math.ceil(source.shape[1] * options.max_ratio) + options.max_more,
@@ -111,7 +111,7 @@ class Translator:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _search(
+def search(
     network: Seq2Seq,
     beam_size: int,
     length: int,
@@ -122,6 +122,19 @@ def _search(
     length_penalty: Array,
     coverage_penalty: Array,
 ) -> Found:
+    """The best translation of each source, compiled once for every shape.
+
+    Args:
+      network: the model.
+      beam_size: as of `beam_search`.
+      length: the longest translation of all.
+      params: the parameters.
+      source: symbols [batch, source].
+      lengths: how many of them are valid [batch].
+      limits: the longest translation of each, END counted [batch].
+      length_penalty: as of `beam_search`.
+      coverage_penalty: as of `beam_search`.
+    """
     apply = functools.partial(network.apply, {"params": params})
     read, state = apply(source, lengths, method="encode")
 

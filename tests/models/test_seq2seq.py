@@ -15,6 +15,7 @@ SOURCE = jax.random.randint(jax.random.key(0), (3, 6), 1, 11)
 LENGTHS = jnp.array([6, 3, 1])
 INPUTS = jax.random.randint(jax.random.key(1), (3, 5), 1, 11)
 TARGETS = jax.random.randint(jax.random.key(2), (3, 5), 1, 11)
+COUNTED = jnp.ones((3, 5), bool)
 KINDS = [
     {"attention": "dot"},
     {"attention": "general", "input_feeding": True},
@@ -45,7 +46,9 @@ def make(**options):
 
 def likelihood(model, variables, source=SOURCE, lengths=LENGTHS, inputs=INPUTS, **options):
     vectors, weights = model.apply(variables, source, lengths, inputs, **options)
-    return model.apply(variables, source, vectors, weights, TARGETS, method="log_likelihood")
+    return model.apply(
+        variables, source, vectors, weights, TARGETS, COUNTED, method="log_likelihood"
+    )
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
@@ -84,7 +87,13 @@ def test_a_pair_by_itself_is_a_pair_in_a_batch_whatever_the_padding(options):
     np.testing.assert_array_equal(likelihood(model, variables, padded)[0], right)
     vectors, weights = model.apply(variables, SOURCE[1:2, :3], LENGTHS[1:2], INPUTS[1:2])
     alone, _ = model.apply(
-        variables, SOURCE[1:2, :3], vectors, weights, TARGETS[1:2], method="log_likelihood"
+        variables,
+        SOURCE[1:2, :3],
+        vectors,
+        weights,
+        TARGETS[1:2],
+        COUNTED[1:2],
+        method="log_likelihood",
     )
     np.testing.assert_allclose(alone[0], right[1], rtol=1e-4, atol=1e-5)
 
