@@ -1,17 +1,22 @@
-"""Is a review of a film positive or negative? A bidirectional LSTM on IMDB (official split).
+"""Is a review of a film positive or negative? An LSTM on IMDB (official split).
 
 Command: lstm-jax train --config=configs/text/imdb.py --workdir=runs/imdb
+From a language model: lstm-jax train --config=configs/text/imdb_lm.py --workdir=runs/imdb_lm
+         lstm-jax train --config=configs/text/imdb.py:pretrained --workdir=runs/imdb_pretrained
 Own texts: --config.data.source=csv_file --config.data.path=texts.csv (columns text and label)
 """
 
 from lstm_jax.training import experiment
 
 STEPS = ("remove_markup", "lowercase", "split_punctuation", "one_line")
-MODES = ("smoke",)
+MODES = ("pretrained", "backward", "smoke", "smoke_pretrained")
 
 
 def get_config(mode: str = ""):
-    """`:smoke` runs the same code in seconds, on generated sentences."""
+    """`:pretrained` starts from a language model, `:backward` from one that reads from the end.
+
+    `:smoke` and `:smoke_pretrained` run the same code in seconds, on generated sentences.
+    """
     if mode and mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
     reviews = {
@@ -20,10 +25,10 @@ def get_config(mode: str = ""):
         "validation_share": 0.06,  # of the training reviews; the test split is TFDS's own
     }
     smoke = mode.startswith("smoke")
-    config = experiment(
-        task="text_classification",
-        seed=0,  # of initialisation and dropout
-        data={
+    values = {
+        "task": "text_classification",
+        "seed": 0,  # of initialisation and dropout
+        "data": {
             **({"source": "generated_opinions"} if smoke else reviews),
             "steps": STEPS,
             "tokenizer": {"name": "words", "max_size": 20_000},
@@ -33,7 +38,7 @@ def get_config(mode: str = ""):
             "evaluation_batch_size": 64,
             "buckets": 6,  # lengths that compile
         },
-        model={
+        "model": {
             "cell": {"name": "lstm", "forget_bias": 1.0},
             "embedding_size": 128,  # size of a word's vector
             "hidden_size": 128,  # memory cells in each direction
@@ -41,10 +46,14 @@ def get_config(mode: str = ""):
             "pooling": ("max", "mean"),
             "dropout": {"words": 0.1, "input": 0.3, "output": 0.5},  # shares
         },
-        optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 0.0},
-        schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
-        averaging={"name": "ema", "decay": 0.995},
-        train={
+        "optimizer": {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 0.0},
+        "schedule": {
+            "name": "warmup_cosine",
+            "warmup": 0.05,
+            "end": 0.02,
+        },  # shares of run and peak
+        "averaging": {"name": "ema", "decay": 0.995},
+        "train": {
             "duration": "4 epochs",
             "report_every": "50 steps",
             "evaluate_every": "0.5 epochs",
@@ -52,17 +61,47 @@ def get_config(mode: str = ""):
             "gradient_clip_norm": 1.0,  # global norm
             "gate_statistics": False,
         },
-    )
+    }
+    if mode.endswith(("pretrained", "backward")):
+        _start_from_language_model(values, backward=mode == "backward")
     if smoke:
-        config.data.batch_size = 16
-        config.data.buckets = 2
-        config.model.embedding_size = 8
-        config.model.hidden_size = 16
-        config.model.dropout.update({"words": 0.0, "input": 0.0, "output": 0.1})
-        config.optimizer.learning_rate = 2e-2
-        config.averaging.decay = 0.9
-        config.train.duration = "4 epochs"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "1 epoch"
-        config.train.checkpoint_every = "20 steps"
-    return config
+        _make_small(values)
+    return experiment(**values)
+
+
+def _start_from_language_model(values, backward):
+    """Fine-tuning as in ULMFiT (arXiv 1801.06146), with adversarial training (arXiv 1605.07725)."""
+    run = "runs/imdb_lm_backward" if backward else "runs/imdb_lm"
+    values["init_from"] = {"workdir": run, "take": ("^embedding/", "^layer_0/")}
+    values["data"]["tokenizer_from"] = run
+    if backward:
+        values["data"]["steps"] = (*STEPS, "reverse_words")
+    values["model"] = {
+        "cell": {"name": "lstm", "forget_bias": 1.0},
+        "embedding_size": 200,  # these sizes are those of the language model
+        "hidden_size": 256,
+        "bidirectional": False,
+        "pooling": ("last", "max", "mean"),
+        "head_size": 50,
+        "dropout": {"words": 0.1, "input": 0.2, "output": 0.4},
+    }
+    values["loss"] = {"adversarial": 1.0, "adversarial_norm": 5.0}
+    values["groups"] = {
+        "learning_rates": ("^embedding/=0.3", "^layer_0/=0.5"),  # factors
+        "unfreeze": ("^embedding/=0.4 epochs", "^layer_0/=0.2 epochs"),
+    }
+    values["train"]["duration"] = "3 epochs"
+
+
+def _make_small(values):
+    values["data"] |= {"batch_size": 16, "buckets": 2}
+    values["model"] |= {"embedding_size": 8, "hidden_size": 16, "dropout": {"output": 0.1}}
+    values["optimizer"]["learning_rate"] = 2e-2
+    values.get("loss", {})["adversarial_norm"] = 0.5
+    values["averaging"]["decay"] = 0.9
+    values["train"] |= {
+        "duration": "4 epochs",
+        "report_every": "10 steps",
+        "evaluate_every": "1 epoch",
+        "checkpoint_every": "20 steps",
+    }

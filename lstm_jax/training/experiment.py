@@ -26,6 +26,7 @@ from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Compute, Dataset, Learner, Task
 from lstm_jax.training.contained import require_contained
 from lstm_jax.training.early_stopping import EarlyStopping
+from lstm_jax.training.init_from import InitFrom
 from lstm_jax.training.mesh import MeshOptions
 from lstm_jax.training.parameter_groups import ParameterGroups
 from lstm_jax.training.writers import check_writers
@@ -109,6 +110,7 @@ class Experiment:
       groups: what is done to some parameters only: rates, decay, clipping, freezing.
       averaging: the average of parameters that is evaluated in their place.
       early_stopping: when the run ends before its time.
+      init_from: another run whose parameters this one starts from.
     """
 
     task: Task = part_of("task", "language_model", inline=True)
@@ -123,6 +125,7 @@ class Experiment:
     groups: ParameterGroups
     averaging: Callable[[Any], optax.GradientTransformation | None] = part_of("averaging", "none")
     early_stopping: EarlyStopping
+    init_from: InitFrom
 
     def prepare(self, assets: Path) -> tuple[Learner, Dataset]:
         """The task made ready, to compute as the run does."""

@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from lstm_jax.data.loader import Loader, endless
+from lstm_jax.tasks import Learner
 from lstm_jax.training.averaging import evaluation_params, is_averaging
 from lstm_jax.training.console import Console
 from lstm_jax.training.durations import Progress
 from lstm_jax.training.flops import model_flops
 from lstm_jax.training.heartbeat import Heartbeat
+from lstm_jax.training.init_from import start_from
 from lstm_jax.training.mesh import Placement, kept_whole
 from lstm_jax.training.metadata import require_progress
 from lstm_jax.training.position import get_position, set_position
@@ -88,7 +92,7 @@ def open_session(run: Run, console: Console, profile: ProfileRange | None = None
     Raises:
       UserError: the data, the devices or the checkpoints cannot be used.
     """
-    setup = together(lambda: set_up(run.experiment, run.assets))
+    setup = together(lambda: set_up(run.experiment, run.assets, _beginning(run)))
     require_same("the data", [setup.dataset.fingerprint, setup.dataset.batch_size])
     for note in setup.dataset.notes:
         console.say(note)
@@ -128,6 +132,20 @@ def open_session(run: Run, console: Console, profile: ProfileRange | None = None
         step,
         seconds,
     )
+
+
+def _beginning(run: Run) -> Callable[[Learner], tuple[Learner, list[str]]] | None:
+    """Another run's parameters for one that begins; none is needed of it to go on."""
+    options = run.experiment.init_from
+    if options.workdir is None or any(run.folder.glob("checkpoints/[0-9]*")):
+        return None
+    other = Run.load(Path(options.workdir).expanduser())
+
+    def load() -> Any:
+        learner = other.experiment.task.restore(other.assets)
+        return other.restore_params(learner, options.checkpoint).trees["params"]
+
+    return functools.partial(start_from, options=options, load=load)
 
 
 def save(session: Session, score: float | None) -> None:

@@ -76,14 +76,26 @@ class Setup(NamedTuple):
     shapes: TrainState
 
 
-def set_up(experiment: Experiment, assets: Path) -> Setup:
+def set_up(
+    experiment: Experiment,
+    assets: Path,
+    begin: Callable[[Learner], tuple[Learner, list[str]]] | None = None,
+) -> Setup:
     """Reads the data and makes all that a run needs.
+
+    Args:
+      experiment: the run's.
+      assets: what prediction will need is kept there.
+      begin: the learner of a run that begins with other parameters, and lines that say so.
 
     Raises:
       UserError: the data cannot be used.
       ConfigError: pieces of the config do not fit each other, the data or the devices.
     """
     learner, dataset = experiment.prepare(assets)
+    if begin is not None:
+        learner, lines = begin(learner)
+        dataset = dataset._replace(notes=[*dataset.notes, *lines])
     options = experiment.train
     units = Units(len(dataset.train), dataset.batch_size)
     plan = make_plan(experiment, units)
