@@ -1,6 +1,7 @@
 """Checkpoints of a run: which are kept, which is read, and what happens to damaged ones."""
 
 import itertools
+import math
 import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -62,6 +63,8 @@ class Checkpoints:
         if self.holds(step):
             return
         self._retention.note(step, score)
+        if score is not None and not math.isfinite(score):
+            score = None  # JSON knows neither, and to be kept it is worth the same
         meta = {**meta, "step": step, "score": score, "leaves": leaf_shapes(trees)}
         self._saver.submit(snapshot(step, trees, meta))
 

@@ -67,6 +67,8 @@ def join(given: Address = ALONE, timeout: int = 100) -> None:
             f"{', '.join(FLAGS.values())}; not given: {', '.join(missing)}"
         )
     _require_sound(address)
+    if timeout < 1:
+        raise UserError(f"--process_timeout: must be at least 1, got {timeout}")
     if address.num_processes == 1:
         return
     wait = _PATIENCE * timeout

@@ -52,6 +52,14 @@ def test_what_was_saved_comes_back(tmp_path):
     checkpoints.close()
 
 
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_no_damage(tmp_path, score, capsys):
+    checkpoints = save_all(tmp_path / "c", {1: 2.0, 2: score})
+    assert checkpoints.latest(trees()).step == 2
+    assert Checkpoints(tmp_path / "c").best(trees()).step == 1
+    assert capsys.readouterr().err == ""
+
+
 def test_the_latest_and_the_best_are_kept_and_nan_is_never_best(tmp_path):
     scores = {1: 3.0, 2: 1.0, 3: math.nan, 4: 2.0, 5: None, 6: 2.5, 7: None}
     checkpoints = save_all(tmp_path / "c", scores)

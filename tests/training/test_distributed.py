@@ -121,6 +121,8 @@ def test_schedulers(environment, scheduler):
 def test_what_is_not_enough_is_a_sentence(nobody, address, message):
     with pytest.raises(UserError, match=message):
         join(address)
+    with pytest.raises(UserError, match="--process_timeout: must be at least 1, got 0"):
+        join(Address("localhost:1234", 2, 0), timeout=0)
     assert nobody == []
 
 
@@ -216,6 +218,22 @@ def test_two_processes_are_one(run, config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mesh", [{"data": 4, "fsdp": 1}, {"fsdp": 1, "model": 4}])
+def test_other_meshes_over_both_processes(run, config, tmp_path, mesh):
+    # Rows are shared out between the processes, or both hold all of them.
+    options = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
+    with Hosts(
+        config, tmp_path / "run", 2, 2, "--config.train.duration=20 steps", *options
+    ) as hosts:
+        hosts.finish()
+    found, expected = (
+        [line["loss"] for line in lines(of) if line["split"] == "train"][:2]
+        for of in (tmp_path / "run", run)
+    )
+    np.testing.assert_allclose(found, expected, rtol=5e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(run, config, tmp_path, killed):
     with Hosts(config, tmp_path / "run", 2, 2) as hosts:
@@ -295,13 +313,14 @@ def test_time_is_that_of_the_first_process(config, tmp_path):
     with Hosts(config, tmp_path / "run", 2, 2, *options) as hosts:
         hosts.finish()
     found = read_metrics(tmp_path / "run")
-    assert found[-1]["seconds" if found[-1]["split"] == "train" else "step"] >= 6
+    assert max(line["seconds"] for line in found if line["split"] == "train") >= 6
     assert {line["split"] for line in found} == {"train", "validation"}
 
 
 @pytest.mark.slow
-def test_numbers_that_go_wrong_are_kept_by_the_first_process(config, tmp_path):
-    options = ("--config.optimizer.learning_rate=1e30", "--config.train.gradient_clip_norm=none")
+def test_numbers_that_go_wrong_are_kept_by_the_first_process(config, tmp_path, capsys):
+    options = ["learning_rate=1e38", "momentum=0.0"]
+    options = ["--config.optimizer=sgd", *(f"--config.optimizer.{option}" for option in options)]
     with Hosts(config, tmp_path / "run", 2, 2, *options) as hosts:
         assert hosts.codes() == [2, 2], hosts.outputs()
         assert "to see where: lstm-jax debug" in hosts.output(0)
@@ -309,5 +328,5 @@ def test_numbers_that_go_wrong_are_kept_by_the_first_process(config, tmp_path):
     report = json.loads(next((tmp_path / "run/debug").glob("step_*/report.json")).read_text())
     batch = np.load(next((tmp_path / "run/debug").glob("step_*/batch.npz")))
     assert batch["inputs"].shape == (16, 8), "the batch of all processes"
-    assert main(["debug", f"--workdir={tmp_path / 'run'}"]) in (0, 2)
-    assert report["words"]
+    assert main(["debug", f"--workdir={tmp_path / 'run'}"]) == 0
+    assert report["words"] in capsys.readouterr().out
