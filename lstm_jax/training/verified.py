@@ -1,5 +1,7 @@
 """One step of a checkpoint, read and verified leaf by leaf."""
 
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ def read_step(folder: Path, like: Trees) -> tuple[dict[str, Any], dict[str, Any]
     """
     meta = read_meta(folder)
     _require_same_leaves(folder, like, meta)
+    _require_memory(folder, like)
     trees = {name: _read_tree(folder, name, tree) for name, tree in like.items()}
     saved = meta["digests"]
     wrong = [name for name, digest in leaf_digests(trees).items() if saved[name] != digest]
@@ -73,6 +76,18 @@ def _require_same_leaves(folder: Path, like: Trees, meta: Mapping[str, Any]) -> 
     ]
     if other:
         raise UserError(f"{_name(folder)} is of another model or optimiser: {_few(other)}")
+
+
+def _require_memory(folder: Path, like: Trees) -> None:
+    """A few bytes on disk can stand for any number of zeros."""
+    leaves = [leaf for leaf in jax.tree.leaves(dict(like)) if not is_key(leaf)]
+    needed = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"{_name(folder)} needs {needed / 1e9:,.1f} GB, more than the {there / 1e9:,.1f} GB of "
+            "memory here"
+        )
 
 
 def _read_tree(folder: Path, name: str, like: Any) -> Any:

@@ -5,12 +5,15 @@ import shutil
 import signal
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from lstm_jax.cli.main import main
 from lstm_jax.errors import UserError
+from lstm_jax.training import Run
 from lstm_jax.training.diagnosis import load_batch, saved_steps
+from lstm_jax.training.digests import leaf_shapes
 from tests.conftest import CHAR_LM
 from tests.security import hostile
 from tests.security.hostile import DEEP, HUGE, edited, folder, link, metadata, metadata_text, pipe
@@ -90,6 +93,17 @@ HOSTILE = {
         str(next((run / "checkpoints").glob("*/params/_METADATA")).relative_to(run))
     )(run),
 }
+
+
+def test_a_checkpoint_larger_than_the_memory_is_refused(run, capfd):
+    """Its files may be small: what is not there is zero."""
+    edited("config.json", model__hidden_size=2_000_000)(run)
+    found = Run.load(run)
+    learner = found.experiment.task.restore(found.assets)
+    like = {"params": jax.eval_shape(learner.init, jax.random.key(0))}
+    metadata(leaves=leaf_shapes(like), digests=dict.fromkeys(leaf_shapes(like), ""))(run)
+    error = assert_refused(["generate", f"--workdir={run}"], capfd)
+    assert "GB of memory here" in error
 
 
 @pytest.mark.parametrize("what", HOSTILE)
