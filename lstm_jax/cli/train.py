@@ -185,4 +185,11 @@ def _show(run: Any, console: Any, result: dict[str, Any]) -> None:
         "evaluate": "the figures of any split and checkpoint, --json for programs",
         **task.commands(),
     }.items():
-        console.say(f"  lstm-jax {command} --workdir={folder}   # {what}")
+        console.say(f"  lstm-jax {command} --workdir={folder}{_parts(run)}   # {what}")
+
+
+def _parts(run: Any) -> str:
+    """The option that names the modules of parts of one's own, which no stored config may."""
+    from lstm_jax.training.experiment import own_modules
+
+    return "".join(f" --parts={module}" for module in own_modules(run.config))

@@ -17,6 +17,7 @@ from lstm_jax.config import (
     apply_overrides,
     build,
     complete,
+    describe,
     load_json,
     load_python,
     part_of,
@@ -172,6 +173,17 @@ def stored_config(path: Path) -> ml_collections.ConfigDict:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is not the config of a run ({error})") from None
+
+
+def own_modules(config: ml_collections.ConfigDict) -> list[str]:
+    """The modules outside the library that hold parts which the config names."""
+    found = []
+    for line in describe(Experiment, config):
+        for name in line.value if isinstance(line.value, tuple) else (line.value,):
+            # Of a part, the type lists the names there are; another text may hold a colon too.
+            if isinstance(name, str) and ":" in name and f" {name}" in line.type:
+                found.append(name.partition(":")[0])
+    return list(dict.fromkeys(found))
 
 
 def build_experiment(config: ml_collections.ConfigDict) -> Experiment:

@@ -11,9 +11,10 @@ import pytest
 
 from lstm_jax.cli.main import main
 from lstm_jax.errors import UserError
-from lstm_jax.training import Run
+from lstm_jax.training import Run, load_config
 from lstm_jax.training.diagnosis import load_batch, saved_steps
 from lstm_jax.training.digests import leaf_shapes
+from lstm_jax.training.experiment import own_modules
 from tests.conftest import CHAR_LM
 from tests.security import hostile
 from tests.security.hostile import DEEP, HUGE, edited, folder, link, metadata, metadata_text, pipe
@@ -255,3 +256,13 @@ def test_the_names_of_steps_kept_for_debug_are_numbers(tmp_path):
         (tmp_path / "debug" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "debug" / name / "report.json").write_text("{}")
     assert saved_steps(tmp_path) == [3]
+
+
+def test_a_run_tells_how_its_own_parts_are_named(tmp_path, monkeypatch):
+    cell = "import lstm_jax as lj\n@lj.register('cell')\ndef other(hidden_size):\n    return lj."
+    (tmp_path / "my_others.py").write_text(cell + "gru(hidden_size)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec = f"{CHAR_LM}:smoke"
+    assert own_modules(load_config(spec, ["data.path=a:b", "data.source=text_file"])) == []
+    assert own_modules(load_config(spec, ["model.cell=my_others:other"])) == ["my_others"]
