@@ -43,6 +43,9 @@ def _open(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any]
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise UserError(f"data.source: tensorflow-datasets cannot be imported ({error})") from None
+    if ":" in dataset:
+        # TFDS downloads the code of such a set and runs it: a config of a stranger must not.
+        raise UserError(f"data.dataset: {dataset} is a community dataset, whose code is not run")
     try:
         data: Any = tfds.data_source(dataset, split=split, data_dir=data_dir)
     except Exception as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lstm_jax.config import write_atomically
 from lstm_jax.errors import UserError
+from lstm_jax.json_files import read_json
 
 
 def save_classes(classes: Sequence[str], path: Path) -> None:
@@ -20,7 +21,7 @@ def load_classes(path: Path) -> list[str]:
       UserError: the file is missing or holds no names.
     """
     try:
-        classes = json.loads(path.read_text(encoding="utf-8"))
+        classes = read_json(path)
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("it is no list of names")
     except (OSError, ValueError) as error:

@@ -237,3 +237,8 @@ def _tiny():
 
 def Tiny(**options):
     return _tiny()(**options)
+
+
+def test_a_dataset_whose_code_would_be_downloaded_is_refused():
+    with pytest.raises(UserError, match="someone:set is a community dataset, whose code is not"):
+        read("labelled_source", "tfds_labelled", dataset="someone:set")
