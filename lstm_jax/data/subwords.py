@@ -38,6 +38,8 @@ class Subwords:
         # A unigram model lists pairs of a piece and its score, BPE maps a piece to its number.
         if isinstance(vocabulary, dict):
             names = sorted(vocabulary, key=vocabulary.__getitem__)
+            if [vocabulary[name] for name in names] != list(range(len(names))):
+                raise ValueError("its pieces are not numbered from 0 on")
         else:
             names = [name for name, _ in vocabulary]
         try:
@@ -111,7 +113,12 @@ class Subwords:
 
     @functools.cached_property
     def _model(self) -> Any:
-        return _library().Tokenizer.from_str(self._content)
+        try:
+            return _library().Tokenizer.from_str(self._content)
+        except UserError:
+            raise
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"a tokenizer of subwords cannot be used ({error})") from None
 
 
 def _library() -> Any:

@@ -92,6 +92,8 @@ def test_words_are_kept_by_frequency():
         b"\xff",
         '{"units": "subwords"}',
         '{"units": "subwords", "tokenizers": {"model": {"vocab": {"日": 0}}}}',
+        '{"units": "subwords", "tokenizers": {"model": {"vocab": {"a": 0, "b": 9}}}}',
+        '{"units": "subwords", "tokenizers": {"model": {"vocab": {"a": 0, "b": "1"}}}}',
         '{"units": "runes", "symbols": []}',
     ],
 )
@@ -120,3 +122,11 @@ def test_without_the_library_a_sentence(monkeypatch, tmp_path):
     # What needs no learning goes on without it: numbers to text.
     assert load_tokenizer(tmp_path / "t.json").decode(ids) == "cat"
     assert json.loads((tmp_path / "t.json").read_text())["units"] == "subwords"
+
+
+def test_a_tokenizer_that_the_library_cannot_read_is_told(tmp_path):
+    pytest.importorskip("tokenizers")
+    path = tmp_path / "t.json"
+    path.write_text('{"units": "subwords", "tokenizers": {"model": {"vocab": {"a": 0}}}}')
+    with pytest.raises(UserError, match="a tokenizer of subwords cannot be used"):
+        load_tokenizer(path).encode("a")
