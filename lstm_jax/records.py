@@ -122,6 +122,15 @@ def _printable(value: Any) -> Any:
     return value
 
 
+def figure_text(value: float, decimals: int) -> str:
+    """A figure for a person.
+
+    >>> figure_text(1.23456, 3), figure_text(1.1e30, 3)
+    ('1.235', '1.100e+30')
+    """
+    return f"{value:.{decimals}{'f' if abs(value) < 1e9 else 'e'}}"
+
+
 def time_text(seconds: float) -> str:
     """A length of time for a person.
 

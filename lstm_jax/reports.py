@@ -91,7 +91,7 @@ def _draw_result(axes: Any, result: Mapping[str, Any], metric: Metric) -> None:
     test = result.get(f"test/{metric.name}")
     if test is None:
         return
-    title = f"test: {test:.{metric.decimals}f} {metric.label}"
+    title = f"test: {metric.text(test)} {metric.label}"
     found = {name: values["test"] for name, values in baselines.items() if "test" in values}
-    others = [f"{name} {value:.{metric.decimals}f}" for name, value in found.items()]
+    others = [f"{name} {metric.text(value)}" for name, value in found.items()]
     axes.set_title(title + (f"\n({'; '.join(others)})" if others else ""), fontsize="medium")

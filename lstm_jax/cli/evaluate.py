@@ -68,7 +68,7 @@ def _print(found: dict[str, Any], metrics: Sequence[Any]) -> None:
     print(f"step {found['step']}, {found['split']}:")
     for metric in metrics:
         if metric.name in found:
-            print(f"  {found[metric.name]:.{metric.decimals}f}  {metric.label}")
+            print(f"  {metric.text(found[metric.name])}  {metric.label}")
 
 
 # The options of each of what may stand beside a language model: name, type, what it is.

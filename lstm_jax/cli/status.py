@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lstm_jax.cli.arguments import parse, workdir
-from lstm_jax.records import time_text
+from lstm_jax.records import figure_text, time_text
 from lstm_jax.run_status import find_runs, read_status
 
 
@@ -93,7 +93,7 @@ def _figures(status: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 
 def _value(status: Mapping[str, Any], value: float | None) -> str:
     decimals = status["metric"]["decimals"] if status["metric"] else 3
-    return "-" if value is None else f"{value:.{decimals}f}"
+    return "-" if value is None else figure_text(value, decimals)
 
 
 def _speed(speed: Mapping[str, float | None]) -> str:

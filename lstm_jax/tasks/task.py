@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax
 
 from lstm_jax.data.loader import RandomAccess
+from lstm_jax.records import figure_text
 
 Array = jax.Array
 Batch = Mapping[str, Any]  # arrays, as the loader yields them
@@ -27,6 +28,14 @@ class Metric(NamedTuple):
     label: str
     lower_is_better: bool = True
     decimals: int = 3
+
+    def text(self, value: float) -> str:
+        """A value of it, as people read it.
+
+        >>> Metric("loss", "loss").text(1.23456)
+        '1.235'
+        """
+        return figure_text(value, self.decimals)
 
 
 class Compute(NamedTuple):

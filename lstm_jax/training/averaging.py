@@ -15,6 +15,7 @@ import optax
 from optax.contrib import ScheduleFreeState
 
 from lstm_jax.config import Interval, PositiveInt, Rate, register
+from lstm_jax.errors import ConfigError
 from lstm_jax.training.optimizer_state import find_states, replace_states
 
 # From a duration of the config to steps.
@@ -109,8 +110,18 @@ def swa(
       steps: the number of steps of a duration.
       start: how long training goes before the first parameters are taken.
       every: between two that are taken.
+
+    Raises:
+      ConfigError: nothing would be taken before the run ends, or it is measured in time.
     """
-    first, between = steps(start), steps(every)
+    first, between = (
+        _named(steps, name, text) for name, text in {"start": start, "every": every}.items()
+    )
+    whole = steps("100 percent")
+    if first > whole:
+        raise ConfigError(
+            f"averaging.start: {start!r} is behind the end of the run ({whole:,} steps)"
+        )
 
     def follow(state: AverageState, params: Any) -> AverageState:
         due = (state.step >= first) & ((state.step - first) % between == 0)
@@ -123,6 +134,13 @@ def swa(
         return AverageState(state.step, jnp.minimum(taken, 1).astype(jnp.float32), taken, average)
 
     return _averaging(follow, starts_with_params=False)
+
+
+def _named(steps: Steps, field: str, text: str) -> int:
+    try:
+        return steps(text)
+    except ConfigError as error:
+        raise ConfigError(f"averaging.{field}: {error}") from None
 
 
 @register("averaging")

@@ -1,5 +1,7 @@
 """What a person sees of a run: a progress bar on a terminal, plain lines elsewhere."""
 
+import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +13,14 @@ from lstm_jax.records import time_text
 from lstm_jax.tasks import Metric
 
 
+class _Output(rich.console.Console):
+    """A console whose reader may go away, as `head` does: the run goes on, and says no more."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Console:
     """Prints the progress of a run.
 
@@ -20,7 +30,7 @@ class Console:
 
     def __init__(self, console: rich.console.Console | None = None):
         # A log keeps its lines whole: without a terminal, nothing is wrapped at 80 columns.
-        self._console = console or rich.console.Console(highlight=False, soft_wrap=True)
+        self._console = console or _Output(highlight=False, soft_wrap=True)
         self._bar: rich.progress.Progress | None = None
         self._task = rich.progress.TaskID(0)
         self._total = 0
@@ -80,7 +90,7 @@ class Console:
             table.add_column(split, justify="right")
         for name, values in rows.items():
             found = (values.get(split) for split in splits)
-            cells = ("" if v is None else f"{v:.{metric.decimals}f}" for v in found)
+            cells = ("" if v is None else metric.text(v) for v in found)
             table.add_row(name, *cells)
         self._console.print(table)
 

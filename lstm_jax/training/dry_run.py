@@ -8,12 +8,14 @@ from typing import Any
 
 import jax
 
+from lstm_jax.errors import UserError
 from lstm_jax.tasks.task import Batch
 from lstm_jax.training.experiment import Experiment
 from lstm_jax.training.flops import model_flops
 from lstm_jax.training.session import count_parameters, describe
 from lstm_jax.training.setup import Setup, set_up
 from lstm_jax.training.state import state_shardings
+from lstm_jax.training.writers import require_writers
 
 _ROOM = 0.9  # of a device's memory that a program can hope for
 
@@ -26,8 +28,9 @@ def dry_run(experiment: Experiment, assets: Path) -> Iterator[str]:
       assets: a folder for what preparing the data leaves, such as a vocabulary.
 
     Raises:
-      UserError: the data or the devices cannot be used.
+      UserError: the data or the devices cannot be used, or what is needed does not fit them.
     """
+    require_writers(experiment.train.writers)
     setup = set_up(experiment, assets)
     yield from setup.dataset.notes
     yield describe(setup)
@@ -40,11 +43,11 @@ def dry_run(experiment: Experiment, assets: Path) -> Iterator[str]:
     yield f"memory of every device, {_bytes(sum(parts.values()))}:"
     for name, size in parts.items():
         yield f"  {_bytes(size):>14}  {name}"
-    yield _fits(sum(parts.values()), setup)
     batch_flops = model_flops(setup.learner, setup.shapes, setup.dataset.train[0])
     yield f"{batch_flops:.3g} floating-point operations in the products of a step"
     if setup.plan.steps:
         yield f"{batch_flops * setup.plan.steps:.3g} in those of the run"
+    yield _fits(sum(parts.values()), setup)
 
 
 def _placed(setup: Setup) -> tuple[Any, Batch]:
@@ -87,15 +90,17 @@ def _size(tree: Any) -> int:
 
 
 def _fits(needed: int, setup: Setup) -> str:
-    """Whether it fits the device, or the machine's memory where that is the device's."""
+    """That it fits the device, or the machine's memory where that is the device's."""
     device = setup.place.mesh.devices.flat[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     where = f"one {device.device_kind}"
     if limit is None:
         limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         needed, where = needed * setup.place.mesh.size, "this machine"
-    verdict = "fits" if needed <= _ROOM * limit else "does not fit"
-    return f"it {verdict}: {_bytes(needed)} of the {_bytes(limit)} of {where}"
+    room = f"{_bytes(needed)} of the {_bytes(limit)} of {where}"
+    if needed > _ROOM * limit:
+        raise UserError(f"it does not fit: {room}")
+    return f"it fits: {room}"
 
 
 def _bytes(count: float) -> str:

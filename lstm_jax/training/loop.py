@@ -39,6 +39,7 @@ def train(run: Run, console: Console, profile: ProfileRange | None = None) -> di
     try:
         finished = from_first(run.result)
         if finished is not None:
+            _require_complete(run, profile)
             console.say(f"{run.folder} is finished: {finished['steps']} steps")
             return finished
         from_first(lambda: require_writers(run.experiment.train.writers))
@@ -46,6 +47,17 @@ def train(run: Run, console: Console, profile: ProfileRange | None = None) -> di
             return _to_the_end(open_session(run, console, profile), interruption)
     finally:
         run.unlock()
+
+
+def _require_complete(run: Run, profile: ProfileRange | None) -> None:
+    """Whether a finished run is all there, and nothing is asked of it that needs training."""
+    if profile is not None:
+        raise UserError(f"--profile: {run.folder} is finished, and no step is left to profile")
+    if not from_first(lambda: run.checkpoints().steps()):
+        raise UserError(
+            f"{run.folder} is finished, and its checkpoints are gone; to train it again, delete "
+            "its result.json"
+        )
 
 
 def _to_the_end(session: Session, interruption: Interruption) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Reporter:
         if options.gate_statistics:
             self._look_at_gates = make_look_at_gates(setup.learner, setup.place.put)
         self._before: Any = None
+        self._not_finite: set[str] = set()
         self._rate = _peak_rate(run.config)
 
     def close(self) -> None:
@@ -53,6 +54,7 @@ class Reporter:
         values = self._figures(sums)
         session.state = session.state._replace(sums=anew)
         self._write("train", values)
+        self._warn_of(values)
         if sums["spikes"]:
             session.warn(f"{sums['spikes']:.0f} loss(es) far above what the loss has been")
         if sums["steps"]:
@@ -61,6 +63,14 @@ class Reporter:
             share = session.setup.plan.total.share(session.progress)
             opt_state = clock.set_share(session.state.opt_state, share)
             session.state = session.state._replace(opt_state=opt_state)
+
+    def _warn_of(self, values: dict[str, float]) -> None:
+        """Names figures that are not finite, each once: a loss can look well for a while then."""
+        new = [n for n, v in values.items() if not math.isfinite(v) and n not in self._not_finite]
+        if new:
+            self._not_finite.update(new)
+            more = f" and {len(new) - 3} more" if len(new) > 3 else ""
+            self._session.warn(f"not finite: {', '.join(new[:3])}{more}; training has diverged")
 
     def evaluate(self) -> float:
         """Figures of the validation split; returns its score, the lower, the better."""
@@ -74,7 +84,7 @@ class Reporter:
             values, warnings = {**values, **gates.figures}, gates.warnings
         self._write("validation", values)
         metric = setup.learner.metrics[0]
-        figure = f"{values[metric.name]:.{metric.decimals}f} {metric.label}"
+        figure = f"{metric.text(values[metric.name])} {metric.label}"
         session.console.say(f"step {session.step}: validation {figure}")
         for text in warnings:
             session.warn(text)
@@ -109,8 +119,9 @@ class Reporter:
         if self._before is not None:
             values |= parameter_figures(self._before, session.state.params)
             self._before = None
-        share = learning_rate_share(setup.schedule, session.state.opt_state, session.step - 1)
-        values["learning_rate"] = self._rate * share
+        if self._rate is not None:
+            share = learning_rate_share(setup.schedule, session.state.opt_state, session.step - 1)
+            values["learning_rate"] = self._rate * share
         timed = session.clock.figures()
         if timed:
             units, per_step = setup.dataset.units
@@ -123,13 +134,14 @@ class Reporter:
         # Figures that are scored at evaluations alone are not among those of training.
         metric = next(m for m in session.setup.learner.metrics if m.name in values)
         figures = f"loss {values['loss']:.3f}  "
-        figures += f"{values[metric.name]:.{metric.decimals}f} {metric.label}"
+        figures += f"{metric.text(values[metric.name])} {metric.label}"
         speed = values.get(f"{units}_per_second")
         if speed is not None:
             figures += f"  {speed:,.0f} {units}/s"
         session.console.report(session.step, figures)
 
 
-def _peak_rate(config: Any) -> float:
+def _peak_rate(config: Any) -> float | None:
+    """The rate that the schedule takes a share of; some optimisers have none."""
     options = config.optimizer
-    return options.get("learning_rate", options.get("max_learning_rate", math.nan))
+    return options.get("learning_rate", options.get("max_learning_rate"))

@@ -81,7 +81,12 @@ class Run:
 
     def _require_same(self, path: Path) -> None:
         """Refuses another config, unless the run in the folder never got to train."""
-        stored = stored_config(path)
+        try:
+            stored = stored_config(path)
+        except ConfigError as error:
+            raise UserError(
+                f"--workdir: {path} is not the config of a run ({error.problems[0]})"
+            ) from None
         changes = difference(json.loads(to_json(stored)), json.loads(to_json(self.config)))
         if not changes:
             return
@@ -141,9 +146,20 @@ class Run:
         return restored
 
     def result(self) -> dict[str, Any] | None:
-        """What the finished run reported; None before it is finished."""
+        """What the finished run reported; None before it is finished.
+
+        Raises:
+          UserError: it cannot be read.
+        """
         path = self.folder / "result.json"
-        return load_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return load_json(path)
+        except UserError:
+            raise UserError(
+                f"{path} is damaged; delete it, and `lstm-jax train` on this folder makes it again"
+            ) from None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Keeps the final figures; the first process does.

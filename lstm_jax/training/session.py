@@ -203,7 +203,7 @@ def count_parameters(params: Any) -> int:
 def describe(setup: Setup) -> str:
     """Parameters, length and devices in a line."""
     plan, epoch = setup.plan, len(setup.dataset.train)
-    epochs = f"{plan.steps / epoch:.1f} epochs" if plan.steps else "epochs"
+    epochs = f"{plan.steps / epoch:.2g} epochs" if plan.steps else "epochs"
     parameters = f"{count_parameters(setup.shapes.params):,} parameters"
     length = f"{plan.total}, {epochs} of {epoch:,}"
     return f"{parameters}; {length}; {describe_devices(setup.place)}"

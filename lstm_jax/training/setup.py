@@ -101,7 +101,9 @@ def set_up(
     plan = make_plan(experiment, units)
     place = Placement(make_mesh(experiment.mesh))
     place.require_batch_size(dataset.batch_size, options.accumulation_steps)
-    optimizer = build_optimizer(experiment, plan, units)
+    optimizer = build_optimizer(
+        experiment, plan, lambda text: measure_steps(text, units, plan.total)
+    )
 
     def first_state() -> TrainState:
         return initial_state(
@@ -136,14 +138,14 @@ def set_up(
 
 
 def build_optimizer(
-    experiment: Experiment, plan: Plan, units: Units
+    experiment: Experiment, plan: Plan, steps: Callable[[str], int]
 ) -> optax.GradientTransformation:
     """The optimiser of a run, with all that stands around it."""
     return make_optimizer(
         experiment.optimizer,
         experiment.schedule,
         run=plan.total,
-        steps=lambda text: measure_steps(text, units, plan.total),
+        steps=steps,
         groups=experiment.groups,
         averaging=experiment.averaging,
         clip_norm=experiment.train.gradient_clip_norm,
@@ -155,9 +157,10 @@ def set_up_learner(
     experiment: Experiment, assets: Path
 ) -> tuple[Learner, optax.GradientTransformation]:
     """The learner and optimiser of a run whose data need not be there any more."""
-    units = Units(1, 1)  # of no consequence for what the optimiser's state looks like
+    # Of no consequence for what the optimiser's state looks like.
+    plan = make_plan(experiment, Units(1, 1))
     learner = experiment.task.restore(assets, experiment.train.compute)
-    return learner, build_optimizer(experiment, make_plan(experiment, units), units)
+    return learner, build_optimizer(experiment, plan, lambda text: 1)
 
 
 def make_plan(experiment: Experiment, units: Units) -> Plan:

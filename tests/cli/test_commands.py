@@ -136,7 +136,7 @@ def test_config_prints_every_field(capsys):
             "cannot read /no/such.txt",
         ),
         (["--config.data.batch_size=99999"], "the training text is too short"),
-        (["--workdirs=x"], "there is no option --workdirs; did you mean --workdir?"),
+        (["--workdirs=x"], "there is no option --workdirs; did you mean --workdir"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(capsys, tmp_path, arguments, message):

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from lstm_jax.config import build, complete, find
+from lstm_jax.errors import ConfigError
 from lstm_jax.training.averaging import (
     TriggeredState,
     ema,
@@ -59,7 +60,7 @@ def test_ema_with_bias_begins_at_the_first_parameters():
 
 
 def test_swa_is_the_mean_of_every_third_from_its_start():
-    steps = {"5 steps": 5, "3 steps": 3}
+    steps = {"5 steps": 5, "3 steps": 3, "100 percent": 14}
     seen, used = _walk(_with(swa(steps.__getitem__, start="5 steps", every="3 steps")), 14)
     taken = []
     for i, (params, average) in enumerate(zip(seen, used, strict=True), start=1):
@@ -68,6 +69,12 @@ def test_swa_is_the_mean_of_every_third_from_its_start():
         expected = np.mean(taken, axis=0) if taken else params["w"]
         np.testing.assert_allclose(average["w"], expected, rtol=1e-5, atol=1e-6)
     assert len(taken) == 4
+
+
+def test_an_average_that_would_never_begin_is_refused():
+    steps = {"150%": 60, "1 epoch": 3, "100 percent": 40}
+    with pytest.raises(ConfigError, match=r"averaging\.start: '150%' is behind the end"):
+        swa(steps.__getitem__, start="150%")
 
 
 @pytest.mark.parametrize("average", [ema(int), swa(lambda _: 2)])
@@ -85,7 +92,7 @@ def test_the_average_is_kept_in_float32_and_read_in_the_type_of_the_parameters()
 
 
 def test_an_infinite_parameter_before_the_start_leaves_no_trace():
-    average = swa({"a": 2, "b": 1}.__getitem__, start="a", every="b")
+    average = swa({"a": 2, "b": 1, "100 percent": 9}.__getitem__, start="a", every="b")
     state = average.init({"w": jnp.zeros(1)})
     for value in (np.inf, 3.0):
         params = {"w": jnp.array([value])}
@@ -141,7 +148,7 @@ def test_averages_are_parts_of_a_config():
     )
     asked = []
     average(lambda text: asked.append(text) or 1)
-    assert asked == ["75 percent", "9 steps"]
+    assert asked == ["75 percent", "9 steps", "100 percent"]
 
 
 def test_nt_asgd_is_the_mean_since_an_evaluation_worse_than_the_best_before_the_last():

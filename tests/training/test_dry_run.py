@@ -19,8 +19,8 @@ def test_a_dry_run_tells_and_leaves_nothing(tmp_path, capsys):
 def test_what_does_not_fit_is_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 1000 if name == "SC_PHYS_PAGES" else 1)
     command = ["train", f"--config={CHAR_LM}:smoke", f"--workdir={tmp_path}", "--dry_run"]
-    assert main(command) == 0
-    assert "it does not fit: " in capsys.readouterr().out
+    assert main(command) == 2
+    assert "it does not fit: " in capsys.readouterr().err
 
 
 def test_operations_of_products_convolutions_and_branches():
