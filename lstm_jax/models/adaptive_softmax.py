@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from lstm_jax.cells import Array
 from lstm_jax.models.blocked_softmax import chosen_cost
 
-_CLUSTER_BLOCK = 128  # positions: few have a target in a cluster
-
 
 class AdaptiveSoftmax(nn.Module):
     """A softmax over frequent symbols and clusters, and one within every cluster.
@@ -70,9 +68,7 @@ class AdaptiveSoftmax(nn.Module):
         for i, (low, high) in enumerate(self._bounds()):
             here = chosen & (cluster == i + 1)
             inside = jnp.clip(y - low, 0, high - low - 1)
-            more, right_inside = chosen_cost(
-                *self._cluster(i, x, table), inside, here, block=_CLUSTER_BLOCK
-            )
+            more, right_inside = chosen_cost(*self._cluster(i, x, table), inside, here)
             nats, right = nats + more, right & (right_inside | ~here)
         return nats.reshape(mask.shape), right.reshape(mask.shape)
 
