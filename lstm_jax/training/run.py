@@ -9,7 +9,7 @@ import jax
 import ml_collections
 
 from lstm_jax.config import difference, load_json, to_json, write_atomically
-from lstm_jax.errors import UserError
+from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks import Learner
 from lstm_jax.training.checkpoints import Checkpoints, Restored
 from lstm_jax.training.contained import require_contained
