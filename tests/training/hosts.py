@@ -93,7 +93,14 @@ def start(arguments: list[str], log: Path, devices: int, **environment: str) -> 
             [sys.executable, "-m", "lstm_jax.cli.main", *arguments],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **environment},
+            # Devices that wait for each other need a thread each, or they wait for ever.
+            env={
+                **os.environ,
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": flags,
+                "NPROC": "64",
+                **environment,
+            },
         )
 
 

@@ -223,11 +223,11 @@ def test_other_meshes_over_both_processes(run, config, tmp_path, mesh):
     # Rows are shared out between the processes, or both hold all of them.
     options = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
     with Hosts(
-        config, tmp_path / "run", 2, 2, "--config.train.duration=20 steps", *options
+        config, tmp_path / "run", 2, 2, "--config.train.duration=10 steps", *options
     ) as hosts:
         hosts.finish()
     found, expected = (
-        [line["loss"] for line in lines(of) if line["split"] == "train"][:2]
+        [line["loss"] for line in lines(of) if line["split"] == "train"][:1]
         for of in (tmp_path / "run", run)
     )
     np.testing.assert_allclose(found, expected, rtol=5e-5)
