@@ -5,11 +5,11 @@ Command: lstm-jax train --config=configs/text/awd_lstm.py --workdir=runs/awd
            --config.data.test_path=DIR/test.txt
 Files:   those of the Penn Treebank as T. Mikolov prepared them, or of WikiText-2 with `:wikitext2`:
          a sentence a line, words between spaces, rare words already `<unk>`; a line's end is a word
-Result:  not run here, for want of these files. The paper: 58.8 on the Penn Treebank's test text
-         and 65.8 on that of WikiText-2, 57.3 and 65.8 after fine-tuning
+Result:  not run here, for want of these files. The paper, after fine-tuning: 57.3 on the Penn
+         Treebank's test text and 65.8 on that of WikiText-2
 Differs: no weight decay (the paper's is 1.2e-6); held-out text is read as one stream
 Then:    fine-tuning starts from the run and averages at once: the same command with another workdir
-         and --config.init_from.run=runs/awd --config.averaging=swa
+         and --config.init_from.workdir=runs/awd --config.averaging=swa
          --config.averaging.start="1 step" --config.averaging.every="1 step"
 """
 

@@ -40,7 +40,8 @@ def chosen_cost(
     order = jnp.argsort(~chosen, stable=True)
     order = jnp.pad(order, (0, -positions % block))
     count = jnp.sum(chosen)
-    nats, right = _cost(block, x[order], kernel, bias, targets[order], count)
+    found: Any = _cost(block, x[order], kernel, bias, targets[order], count)
+    nats, right = found
     place = jnp.where(jnp.arange(len(order)) < count, order, positions)  # outside: dropped
     return (
         jnp.zeros(positions, nats.dtype).at[place].set(nats, mode="drop"),
