@@ -2,6 +2,7 @@
 
 import lzma
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -11,8 +12,10 @@ from lstm_jax.data.streams import StreamWindows
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks.text_baselines import text_baselines
-from lstm_jax.training import build_experiment, experiment
+from lstm_jax.training import Console, Run, build_experiment, experiment, train
 from lstm_jax.training.evaluation import make_evaluate
+from lstm_jax.training.writers import read_metrics
+from tests.training.small import small
 
 TEXT = "the cat sat on the mat, and the dog sat on the cat. " * 40
 
@@ -201,3 +204,47 @@ def test_penalties_are_part_of_the_loss_in_training_alone(path, tmp_path):
     evaluated, trained = losses(activation=2.0, temporal_activation=1.0)
     assert trained > evaluated
     assert losses() == [evaluated, evaluated]
+
+
+@pytest.mark.slow
+def test_a_stopped_run_of_the_whole_recipe_goes_on_bit_for_bit(tmp_path):
+    """Windows drawn by epoch, masks, a scaled rate, an average that begins: none of it drifts."""
+    values = small(
+        tmp_path,
+        data={"random_windows": True, "batch_size": 64},
+        model={
+            "tie_embedding": True,
+            "last_size": 8,
+            "head": {"name": "adaptive_softmax", "cutoffs": ("8", "16")},
+            "regularization": {
+                "words": 0.1, "input": 0.2, "hidden": 0.2, "output": 0.2, "weights": 0.2,
+                "activation": 1.0, "temporal_activation": 1.0,
+            },
+        },
+        optimizer={"name": "sgd", "learning_rate": 300.0},  # so that evaluations get worse
+        averaging={"name": "nt_asgd", "patience": 1},
+        train={"duration": "20 steps", "evaluate_every": "2 steps", "checkpoint_every": "5 steps"},
+        checkpoints={"keep_latest": 20},
+    )  # fmt: skip
+    whole = Run.open(tmp_path / "whole", experiment(**values))
+    train(whole, Console())
+    stopped = tmp_path / "stopped"
+    shutil.copytree(tmp_path / "whole", stopped)
+    (stopped / "result.json").unlink()
+    steps = sorted(int(p.name) for p in (stopped / "checkpoints").iterdir() if p.name.isdigit())
+    for step in steps:
+        if step > 9:  # within the second epoch, of eight windows
+            shutil.rmtree(stopped / "checkpoints" / str(step))
+    again = Run.open(stopped, experiment(**values))
+    train(again, Console())
+    learner, _ = again.experiment.prepare(again.assets)
+    found, expected = (
+        run.restore_params(learner, "latest").trees["params"] for run in (again, whole)
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    lines = [
+        [line["loss"] for line in read_metrics(tmp_path / name)] for name in ("whole", "stopped")
+    ]
+    assert lines[0] == lines[1]
+    scores = [line["loss"] for line in read_metrics(stopped) if line["split"] == "validation"]
+    assert any(score > min(scores[: i - 1]) for i, score in enumerate(scores[:-1]) if i > 1)
