@@ -15,6 +15,7 @@ from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.naive_bayes import naive_bayes
 from lstm_jax.models.text_classifier import apply
 from lstm_jax.tasks.class_labels import load_classes
+from lstm_jax.tasks.text_classification import _step
 from lstm_jax.training import build_experiment, experiment
 from lstm_jax.training.evaluation import make_evaluate
 from tests.conftest import REPOSITORY
@@ -127,17 +128,23 @@ def test_the_tokenizer_of_another_run_is_taken(tmp_path):
 def test_adversarial_training_costs_more_than_the_plain_loss(tmp_path):
     path = write(tmp_path / "a.csv", ROWS)
     costs = {}
-    for weight, norm in ((0.0, 5.0), (1.0, 0.0), (1.0, 0.1), (1.0, 1.0)):
+    for weight, norm in ((0.0, 1.0), (1.0, 0.0), (1.0, 0.02), (1.0, 0.5)):
         task = make(path, {"adversarial": weight, "adversarial_norm": norm})
         learner, dataset = task.prepare(tmp_path)
         params = learner.init(jax.random.key(0))
-        loss, _, sums = learner.loss(params, (), dataset.train[0], jax.random.key(1))
+
+        def loss_of(params, learner=learner, batch=dataset.train[0]):
+            loss, _, sums = learner.loss(params, (), batch, jax.random.key(1))
+            return loss, sums
+
+        (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
         costs[weight, norm] = float(loss)
         # The figures that are reported are those of the texts as they are.
-        assert float(sums["nats"] / sums["texts"]) == pytest.approx(costs[0.0, 5.0], rel=1e-5)
+        assert float(sums["nats"] / sums["texts"]) == pytest.approx(costs[0.0, 1.0], rel=1e-5)
     # A step of no length changes nothing, a longer one harms more.
-    assert costs[1.0, 0.0] == pytest.approx(costs[0.0, 5.0], rel=1e-5)
-    assert costs[1.0, 0.0] < costs[1.0, 0.1] < costs[1.0, 1.0]
+    assert costs[1.0, 0.0] == pytest.approx(costs[0.0, 1.0], rel=1e-5)
+    assert costs[1.0, 0.0] < costs[1.0, 0.02] < costs[1.0, 0.5]
 
 
 def test_naive_bayes_is_that_of_counts_by_hand():
@@ -213,3 +220,14 @@ def test_predict_tells_what_it_cannot_use(run, smoke_run, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+def test_a_step_is_a_share_of_the_norm_of_each_text():
+    x, harm = jax.random.normal(jax.random.key(0), (2, 5, 3, 4))
+    moved = _step(harm, x, 0.1)
+    for i in range(3):
+        share = np.linalg.norm(moved[:, i]) / np.linalg.norm(x[:, i])
+        assert share == pytest.approx(0.1, rel=1e-5)
+        cosine = np.sum(moved[:, i] * harm[:, i]) / np.linalg.norm(moved[:, i])
+        assert cosine == pytest.approx(np.linalg.norm(harm[:, i]), rel=1e-5)
+    assert not np.asarray(_step(0 * harm, x, 0.1)).any()
