@@ -154,5 +154,5 @@ def _whole_rows(path: Path) -> list[dict[str, str]]:
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
     header, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()) or [[]]
-    whole = (row for row in rows if len(row) == len(header) and row[0].isdigit())
+    whole = (row for row in rows if len(row) == len(header) and row[0].isdecimal())
     return [dict(zip(header, row, strict=True)) for row in whole]

@@ -2,6 +2,11 @@
 #pragma once
 
 #include <sched.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +14,9 @@
 #include <thread>
 #include <vector>
 
-// Waits until all of its threads have come; spins, since a step takes microseconds.
+// Waits until all of its threads have come. It spins, since a step takes microseconds; a thread that
+// waits for long sleeps, since then the machine has other work, and the one that it waits for may
+// need this very core.
 class Barrier {
  public:
   void set(int threads) { threads_ = threads; }
@@ -19,21 +26,40 @@ class Barrier {
     const int round = round_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
       arrived_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
+      round_.store(round + 1);
+      if (sleeping_.load() != 0) wake();
       return;
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    for (int spins = 0; spins < kSpins; ++spins) {
+      if (round_.load(std::memory_order_acquire) != round) return;
 #if defined(__x86_64__)
       __builtin_ia32_pause();
 #endif
-      if (spins > 500) sched_yield();  // the machine has other work
     }
+    sleeping_.fetch_add(1);  // before the last look at the round, so that no wake is missed
+    while (round_.load() == round) sleep(round);
+    sleeping_.fetch_sub(1);
   }
 
  private:
+  static constexpr int kSpins = 1000;
+
+#if defined(__linux__)
+  void sleep(int round) { futex(FUTEX_WAIT_PRIVATE, round); }
+  void wake() { futex(FUTEX_WAKE_PRIVATE, threads_); }
+  void futex(int operation, int value) {
+    static_assert(sizeof round_ == sizeof(int), "a futex is an integer");
+    syscall(SYS_futex, reinterpret_cast<int*>(&round_), operation, value, nullptr, nullptr, 0);
+  }
+#else
+  void sleep(int) { sched_yield(); }
+  void wake() {}
+#endif
+
   int threads_ = 1;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<int> round_{0};
+  alignas(64) std::atomic<int> sleeping_{0};
 };
 
 // How a run is cut: `row_cuts` groups of rows, which never wait for each other, and in each group
