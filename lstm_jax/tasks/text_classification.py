@@ -38,6 +38,7 @@ from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner
 _ACCURACY = Metric("accuracy", "accuracy", lower_is_better=False, decimals=4)
 _F1 = Metric("macro_f1", "F1, mean of the classes", lower_is_better=False, decimals=4)
 _LOSS = Metric("loss", "nats")
+_MANY_TEXTS = 5000
 _VOCABULARY, _CLASSES = "vocabulary.json", "classes.json"
 
 
@@ -327,9 +328,12 @@ class text_classification:
     ) -> np.ndarray:
         """The probability of every class for every text [texts, classes]."""
         sequences = {"tokens": ids}
-        # Few lengths, the same ones every time: powers of two.
-        longest = int(longest_of(sequences).max(initial=16))
-        bounds = [1 << power for power in range(4, (longest - 1).bit_length() + 1)]
+        lengths = longest_of(sequences)
+        # Few texts share lengths with those of the next call; many are worth lengths of their own.
+        last = (int(lengths.max(initial=16)) - 1).bit_length()
+        bounds: Sequence[int] = [1 << power for power in range(4, last + 1)]
+        if len(ids) >= _MANY_TEXTS:
+            bounds = best_bounds(lengths, self.data.buckets)
         batches = BucketedBatches(
             sequences, {}, batch_size=self.data.evaluation_batch_size, bounds=bounds
         )
