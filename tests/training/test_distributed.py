@@ -217,8 +217,13 @@ def test_two_processes_are_one(run, config, tmp_path):
     assert last < 0.95 * first, "the model learns"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mesh", [{"data": 4, "fsdp": 1}, {"fsdp": 1, "model": 4}])
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        pytest.param({"data": 4, "fsdp": 1}, marks=pytest.mark.slow),
+        pytest.param({"fsdp": 1, "model": 4}, marks=pytest.mark.long),
+    ],
+)
 def test_other_meshes_over_both_processes(run, config, tmp_path, mesh):
     # Rows are shared out between the processes, or both hold all of them.
     options = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
@@ -233,8 +238,10 @@ def test_other_meshes_over_both_processes(run, config, tmp_path, mesh):
     np.testing.assert_allclose(found, expected, rtol=5e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(0, marks=pytest.mark.long), pytest.param(1, marks=pytest.mark.slow)],
+)
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(run, config, tmp_path, killed):
     with Hosts(config, tmp_path / "run", 2, 2) as hosts:
         hosts.wait_for("step 50/")
@@ -274,7 +281,7 @@ def test_a_signal_to_one_stops_all_and_one_process_goes_on(run, config, tmp_path
     same_to_rounding(tmp_path / "run", run)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_one_process_goes_on_with_two(run, config, tmp_path):
     with Hosts(config, tmp_path / "run", 1, 4) as hosts:
         hosts.wait_for("step 30/")
@@ -306,7 +313,7 @@ def test_what_one_process_lacks_ends_all(config, tmp_path):
         assert hosts.output(1) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_time_is_that_of_the_first_process(config, tmp_path):
     options = ("--config.train.duration=6 seconds", "--config.train.report_every=2 seconds",
                "--config.train.evaluate_every=50 percent")  # fmt: skip
@@ -317,7 +324,7 @@ def test_time_is_that_of_the_first_process(config, tmp_path):
     assert {line["split"] for line in found} == {"train", "validation"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_numbers_that_go_wrong_are_kept_by_the_first_process(config, tmp_path, capsys):
     options = ["learning_rate=1e38", "momentum=0.0"]
     options = ["--config.optimizer=sgd", *(f"--config.optimizer.{option}" for option in options)]
