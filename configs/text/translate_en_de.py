@@ -23,7 +23,7 @@ def get_config(mode: str = ""):
         model={
             "cell": {"name": "lstm", "forget_bias": 1.0},
             "embedding_size": 256,  # of a symbol, and of what the softmax reads
-            "hidden_size": 512,  # memory cells a layer; of the encoder, in both directions
+            "hidden_size": 384,  # memory cells a layer; of the encoder, in both directions
             "attention": "general",
             "copying": True,  # names and placeholders go over as they are
             "dropout": 0.3,  # share of activations

@@ -66,7 +66,7 @@ def compact(
     order = jnp.pad(jnp.argsort(~counted, stable=True), (0, -positions % block))
     count = jnp.sum(counted)
     place = jnp.where(jnp.arange(len(order)) < count, order, positions)  # outside: dropped
-    found = _blocks(block, x[order], table, bias, targets[order], count)
+    found: Any = _blocks(block, x[order], table, bias, targets[order], count)
     at_target, normalizer = (
         jnp.zeros(positions).at[place].set(leaf, mode="drop") for leaf in found
     )

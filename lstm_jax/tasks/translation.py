@@ -76,8 +76,8 @@ class Seq2SeqOptions:
       encoder_layers: bidirectional layers of the encoder.
       decoder_layers: layers of the decoder.
       attention: the score (dot, general, concat of Luong), or bahdanau.
-      input_feeding: whether a step reads the attentional vector of the step before it, which makes
-        training several times slower.
+      input_feeding: whether a step reads the attentional vector of the step before it; training
+        then goes step by step.
       copying: whether symbols may be copied from the source.
       tie_embedding: use the embedding's matrix in the softmax.
       dropout: share of activations dropped in training, the same for all steps.

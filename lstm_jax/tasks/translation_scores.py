@@ -40,7 +40,8 @@ def scores(found: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
     """
     library = require_sacrebleu()
     return {
-        "bleu": library.BLEU().corpus_score(list(found), [list(targets)]).score,
+        # "force": a text that ends in a space and a full stop may be meant so.
+        "bleu": library.BLEU(force=True).corpus_score(list(found), [list(targets)]).score,
         "chrf": library.CHRF().corpus_score(list(found), [list(targets)]).score,
     }
 

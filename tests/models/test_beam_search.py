@@ -1,5 +1,6 @@
 """Beam search: greedy with a beam of one, exhaustive with one that holds all."""
 
+import functools
 import itertools
 
 import jax
@@ -22,6 +23,7 @@ def tables(seed, batch):
     return jnp.asarray(jax.nn.log_softmax(logits)), jnp.asarray(weights, jnp.float32)
 
 
+@functools.partial(jax.jit, static_argnames=("beam_size", "length", "never"))
 def search(log_p, weights, beam_size, length=LENGTH, limits=None, mask=None, **options):
     batch = len(log_p)
     rows = jnp.arange(batch)[:, None]

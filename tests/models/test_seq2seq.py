@@ -25,9 +25,14 @@ KINDS = [
 ]
 
 
+@functools.partial(jax.jit, static_argnames=("model", "method", "deterministic"))
+def apply(model, variables, *arguments, **options):
+    return model.apply(variables, *arguments, **options)
+
+
 @functools.cache
 def variables_of(model):
-    variables = model.init(jax.random.key(3), SOURCE, LENGTHS, INPUTS)
+    variables = jax.jit(model.init)(jax.random.key(3), SOURCE, LENGTHS, INPUTS)
     # Away from zeros, such as those of biases, where mistakes are not seen.
     leaves, structure = jax.tree.flatten(variables)
     keys = jax.random.split(jax.random.key(4), len(leaves))
@@ -45,22 +50,22 @@ def make(**options):
 
 
 def likelihood(model, variables, source=SOURCE, lengths=LENGTHS, inputs=INPUTS, **options):
-    vectors, weights = model.apply(variables, source, lengths, inputs, **options)
-    return model.apply(
-        variables, source, vectors, weights, TARGETS, COUNTED, method="log_likelihood"
+    vectors, weights = apply(model, variables, source, lengths, inputs, **options)
+    return apply(
+        model, variables, source, vectors, weights, TARGETS, COUNTED, method="log_likelihood"
     )
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_step_by_step_is_all_steps_at_once(options):
     model, variables = make(**options)
-    vectors, weights = model.apply(variables, SOURCE, LENGTHS, INPUTS)
-    read, state = model.apply(variables, SOURCE, LENGTHS, method="encode")
-    expected = model.apply(variables, read, vectors, weights, method="log_probabilities")
+    vectors, weights = apply(model, variables, SOURCE, LENGTHS, INPUTS)
+    read, state = apply(model, variables, SOURCE, LENGTHS, method="encode")
+    expected = apply(model, variables, read, vectors, weights, method="log_probabilities")
     state = hypotheses(state, 2)
     for t in range(5):
         last = jnp.stack([INPUTS[:, t], (INPUTS[:, t] + 1) % 11], axis=1)
-        state, log_p, looked = model.apply(variables, read, state, last, method="step")
+        state, log_p, looked = apply(model, variables, read, state, last, method="step")
         state = jax.tree.map(lambda leaf: leaf[:, [0, 0]], state)  # on with the true symbol
         np.testing.assert_allclose(log_p[:, 0], expected[:, t], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(looked[:, 0], weights[:, t], rtol=1e-4, atol=1e-5)
@@ -71,9 +76,9 @@ def test_step_by_step_is_all_steps_at_once(options):
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_the_likelihood_of_the_targets_is_theirs_among_all_symbols(options):
     model, variables = make(**options)
-    vectors, weights = model.apply(variables, SOURCE, LENGTHS, INPUTS)
-    read, _ = model.apply(variables, SOURCE, LENGTHS, method="encode")
-    log_p = model.apply(variables, read, vectors, weights, method="log_probabilities")
+    vectors, weights = apply(model, variables, SOURCE, LENGTHS, INPUTS)
+    read, _ = apply(model, variables, SOURCE, LENGTHS, method="encode")
+    log_p = apply(model, variables, read, vectors, weights, method="log_probabilities")
     expected = np.take_along_axis(np.asarray(log_p), np.asarray(TARGETS)[..., None], -1)[..., 0]
     right, _ = likelihood(model, variables)
     np.testing.assert_allclose(right, expected, rtol=1e-4, atol=1e-5)
@@ -85,8 +90,9 @@ def test_a_pair_by_itself_is_a_pair_in_a_batch_whatever_the_padding(options):
     right, _ = likelihood(model, variables)
     padded = jnp.where(jnp.arange(6) < LENGTHS[:, None], SOURCE, 7)
     np.testing.assert_array_equal(likelihood(model, variables, padded)[0], right)
-    vectors, weights = model.apply(variables, SOURCE[1:2, :3], LENGTHS[1:2], INPUTS[1:2])
-    alone, _ = model.apply(
+    vectors, weights = apply(model, variables, SOURCE[1:2, :3], LENGTHS[1:2], INPUTS[1:2])
+    alone, _ = apply(
+        model,
         variables,
         SOURCE[1:2, :3],
         vectors,
@@ -101,10 +107,10 @@ def test_a_pair_by_itself_is_a_pair_in_a_batch_whatever_the_padding(options):
 @pytest.mark.parametrize("options", KINDS[:4], ids=str)
 def test_no_step_sees_the_inputs_behind_it(options):
     model, variables = make(**options)
-    vectors, _ = model.apply(variables, SOURCE, LENGTHS, INPUTS)
+    vectors, _ = apply(model, variables, SOURCE, LENGTHS, INPUTS)
     for t in range(1, 5):
         changed = INPUTS.at[:, t].set((INPUTS[:, t] + 1) % 11)
-        other, _ = model.apply(variables, SOURCE, LENGTHS, changed)
+        other, _ = apply(model, variables, SOURCE, LENGTHS, changed)
         np.testing.assert_array_equal(other[:, :t], vectors[:, :t])
         assert not np.allclose(other[:, t], vectors[:, t])
 
@@ -160,9 +166,9 @@ def test_copying_takes_symbols_from_where_the_decoder_looks():
     model, variables = make(copying=True)
     params = {**variables["params"], "gate_bias": jnp.array([-50.0])}
     params["gate_kernel"] = jnp.zeros(6)
-    read, state = model.apply({"params": params}, SOURCE, LENGTHS, method="encode")
+    read, state = apply(model, {"params": params}, SOURCE, LENGTHS, method="encode")
     state = hypotheses(state, 1)
-    _, log_p, weights = model.apply({"params": params}, read, state, INPUTS[:, :1], method="step")
+    _, log_p, weights = apply(model, {"params": params}, read, state, INPUTS[:, :1], method="step")
     expected = np.zeros((3, 11))
     for i in range(3):
         for j in range(int(LENGTHS[i])):
@@ -190,9 +196,9 @@ def test_scheduled_sampling_feeds_what_the_model_finds_likeliest(options):
     never = likelihood(model, variables, sampled_share=jnp.float32(0), rngs=rngs)[0]
     np.testing.assert_allclose(never, plain, rtol=1e-5)
     always = likelihood(model, variables, sampled_share=jnp.float32(1), rngs=rngs)[0]
-    vectors, weights = model.apply(variables, SOURCE, LENGTHS, INPUTS)
-    read, _ = model.apply(variables, SOURCE, LENGTHS, method="encode")
-    log_p = model.apply(variables, read, vectors, weights, method="log_probabilities")
+    vectors, weights = apply(model, variables, SOURCE, LENGTHS, INPUTS)
+    read, _ = apply(model, variables, SOURCE, LENGTHS, method="encode")
+    log_p = apply(model, variables, read, vectors, weights, method="log_probabilities")
     found = jnp.concatenate([INPUTS[:, :1], jnp.argmax(log_p, -1)[:, :-1]], axis=1)
     np.testing.assert_allclose(
         always, likelihood(model, variables, inputs=found)[0], rtol=1e-4, atol=1e-5
@@ -206,7 +212,7 @@ def test_remat_and_low_precision_change_rounding_alone(options):
     low, _ = make(**options, dtype="bfloat16")
 
     def gradient(model):
-        return jax.grad(lambda v: likelihood(model, v)[0].sum())(variables)
+        return jax.jit(jax.grad(lambda v: likelihood(model, v)[0].sum()))(variables)
 
     for one, two in zip(
         jax.tree.leaves(gradient(plain)), jax.tree.leaves(gradient(remat)), strict=True
