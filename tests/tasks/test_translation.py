@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_said_before_any_work(model, words):
 def learned(tmp_path: Path) -> Path:
     run = tmp_path / "run"
     options = {
-        "train.duration": "60 epochs", "train.evaluate_every": "60 epochs", "data.batch_size": "32",
+        "train.duration": "40 epochs", "train.evaluate_every": "40 epochs", "data.batch_size": "32",
         "model.embedding_size": "32", "model.hidden_size": "64", "model.dropout": "0.1",
         "optimizer.learning_rate": "1e-2", "averaging.decay": "0.9",
     }  # fmt: skip
