@@ -3,6 +3,9 @@
 Command: lstm-jax train --config=configs/text/translate_en_de.py --workdir=runs/translate
            --config.data.path=DIR/train.tsv --config.data.validation_path=DIR/validation.tsv
            --config.data.test_path=DIR/test.tsv
+Result:  not run to its end yet. To beat, on LibreOffice's texts: BLEU 26.3 by the nearest training
+         source, 7.5 by copying; experiments/text/translate_en_de
+No data: --config=configs/text/translate_en_de.py:smoke, on generated pairs
 """
 
 from lstm_jax.training import experiment
