@@ -85,6 +85,7 @@ def best_params(workdir):
     return run.restore_params(run.experiment.task.restore(run.assets), "best").trees["params"]
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_a_run_and_goes_on_without_it(smoke_run, tmp_path, capsys):
     source = tmp_path / "source"
     shutil.copytree(smoke_run, source)
@@ -118,6 +119,7 @@ def test_a_run_that_is_not_there_is_told(tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_classifier_starts_from_a_language_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # the config names the language model's folder
     configs = REPOSITORY / "configs/text"
