@@ -1,6 +1,9 @@
 """Is a review of a film positive or negative? An LSTM on IMDB (official split).
 
 Command: lstm-jax train --config=configs/text/imdb.py --workdir=runs/imdb
+Result:  0.8961 of the test reviews are judged right, where naive Bayes over words and pairs has
+         0.8720 (experiments/text/imdb)
+Time:    16 minutes on one core of a busy machine (x86-64, Python 3.11, jax 0.10.2)
 From a language model: lstm-jax train --config=configs/text/imdb_lm.py --workdir=runs/imdb_lm
          lstm-jax train --config=configs/text/imdb.py:pretrained --workdir=runs/imdb_pretrained
 Own texts: --config.data.source=csv_file --config.data.path=texts.csv (columns text and label)
