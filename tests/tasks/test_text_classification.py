@@ -1,6 +1,7 @@
 """Text classification: figures are those of the data, errors are told, a run can be used."""
 
 import csv
+import functools
 import io
 import json
 import sys
@@ -16,7 +17,7 @@ from lstm_jax.models.naive_bayes import naive_bayes
 from lstm_jax.models.text_classifier import apply
 from lstm_jax.tasks.class_labels import load_classes
 from lstm_jax.tasks.text_classification import _step
-from lstm_jax.training import build_experiment, experiment
+from lstm_jax.training import build_experiment, experiment, load_config
 from lstm_jax.training.evaluation import make_evaluate
 from tests.conftest import REPOSITORY
 
@@ -231,3 +232,23 @@ def test_a_step_is_a_share_of_the_norm_of_each_text():
         cosine = np.sum(moved[:, i] * harm[:, i]) / np.linalg.norm(moved[:, i])
         assert cosine == pytest.approx(np.linalg.norm(harm[:, i]), rel=1e-5)
     assert not np.asarray(_step(0 * harm, x, 0.1)).any()
+
+
+@pytest.mark.parametrize("mode", ["", ":pretrained", ":backward", ":smoke_pretrained"])
+def test_every_mode_is_a_config(mode):
+    steps = build_experiment(load_config(IMDB + mode)).task.data.steps
+    text = functools.reduce(lambda text, step: step(text), steps, "<i>Not</i> bad,<br />is it?")
+    expected = "not bad , is it ?"
+    assert text == (" ".join(expected.split()[::-1]) if mode == ":backward" else expected)
+
+
+@pytest.mark.parametrize("mode", ["", "backward", "smoke"])
+def test_a_language_model_and_its_classifier_read_alike(mode):
+    """Steps and sizes of the two configs are the same, or parameters would not fit."""
+    theirs = load_config(IMDB.replace("imdb.py", f"imdb_lm.py:{mode}"))
+    modes = {"": "pretrained", "backward": "backward", "smoke": "smoke_pretrained"}
+    ours = load_config(f"{IMDB}:{modes[mode]}")
+    for name in ("embedding_size", "hidden_size", "num_layers", "cell"):
+        assert ours.model[name] == theirs.model[name]
+    assert ours.data.steps == theirs.data.steps
+    assert not ours.model.bidirectional
