@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     require_devices()
     use_compilation_cache()
 
-    from lstm_jax.tasks.generation import generate
+    from lstm_jax.tasks.generation import generate, shown
     from lstm_jax.tasks.language_model import language_model
     from lstm_jax.training import Run
 
@@ -63,10 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         seed=options.seed,
         samples=options.samples,
     )
-    shown = options.prompt
-    if vocabulary.units == "words" and shown and not shown[-1].isspace():
-        shown += " "
-    _print(shown, pieces, options.samples)
+    _print(shown(options.prompt, vocabulary), pieces, options.samples)
     return 0
 
 

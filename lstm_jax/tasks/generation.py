@@ -72,6 +72,12 @@ def generate(
         yield [decoder.text(kept[:, i]) for i, decoder in enumerate(decoders)]
 
 
+def shown(prompt: str, vocabulary: Tokenizer) -> str:
+    """The prompt as it stands before what is written: words need a space between them."""
+    apart = vocabulary.units == "words" and prompt and not prompt[-1].isspace()
+    return f"{prompt} " if apart else prompt
+
+
 class _Decoder:
     """Turns numbers into text as they come: bytes of one character may come in two pieces."""
 

@@ -28,7 +28,7 @@ from lstm_jax.data.tokenizers import UNKNOWN, Encoded, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.heads import HeadFactory, HeadShape
 from lstm_jax.models.language_model import LanguageModel, Regularization, Scores, score
-from lstm_jax.tasks.generation import generate
+from lstm_jax.tasks.generation import generate, shown
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 from lstm_jax.tasks.text_baselines import text_baselines
 
@@ -227,7 +227,7 @@ class language_model:
             temperature=self.sample.temperature,
             seed=seed,
         )
-        return self.sample.prompt + "".join(piece[0] for piece in pieces)
+        return shown(self.sample.prompt, vocabulary) + "".join(piece[0] for piece in pieces)
 
     def commands(self) -> Mapping[str, str]:
         """The commands for a finished run."""

@@ -8,7 +8,7 @@ import pytest
 import lstm_jax as lj
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.models.language_model import LanguageModel
-from lstm_jax.tasks.generation import Sampling, draw, generate
+from lstm_jax.tasks.generation import Sampling, draw, generate, shown
 
 VOCABULARY = Vocabulary.of(["abcdefgh \n"], "characters")
 MODEL = LanguageModel(len(VOCABULARY), lj.lstm, embedding_size=4, hidden_size=8, num_layers=2)
@@ -91,3 +91,11 @@ def test_bytes_of_one_character_are_joined_over_pieces():
     ids = vocabulary.encode("aé€😀b").ids
     decoder = _Decoder(vocabulary)
     assert "".join(decoder.text(ids[i : i + 1]) for i in range(len(ids))) == "aé€😀b"
+
+
+def test_a_word_stands_apart_from_the_prompt():
+    words = Vocabulary.of(["the cat sat"], "words")
+    assert [shown(prompt, words) for prompt in ("the", "the ", "the\n", "")] == [
+        "the ", "the ", "the\n", "",
+    ]  # fmt: skip
+    assert shown("the", VOCABULARY) == "the"
