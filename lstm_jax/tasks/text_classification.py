@@ -10,12 +10,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from lstm_jax.cells import Cell
 from lstm_jax.config import (
-    Fraction,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     Seed,
@@ -29,11 +26,15 @@ from lstm_jax.data.sources import SPLITS
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError, did_you_mean
 from lstm_jax.models.naive_bayes import naive_bayes
-from lstm_jax.models.pooling import valid_steps
 from lstm_jax.models.text_classifier import POOLINGS, ClassifierDropout, TextClassifier, apply
 from lstm_jax.tasks.class_labels import load_classes, save_classes
 from lstm_jax.tasks.classification_figures import draw_confusion, write_errors
-from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.classification_loss import (
+    ClassificationLoss,
+    classification_loss,
+    summarize,
+)
+from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner, Metric
 
 _ACCURACY = Metric("accuracy", "accuracy", lower_is_better=False, decimals=4)
 _F1 = Metric("macro_f1", "F1, mean of the classes", lower_is_better=False, decimals=4)
@@ -113,24 +114,6 @@ class ClassifierOptions:
             raise ConfigError(f"cell: {error}") from None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationLoss:
-    """What is minimised.
-
-    Attributes:
-      label_smoothing: share of the target that is spread over all classes.
-      adversarial: weight of the loss on vectors moved a little in the direction that harms most
-        (T. Miyato, A. Dai and I. Goodfellow, arXiv 1605.07725); 0 for none. It costs a second
-        pass.
-      adversarial_norm: how far the vectors of a text are moved, all together, as a share of their
-        norm; that of the paper is about 0.02 for texts of 240 words.
-    """
-
-    label_smoothing: Fraction = 0.0
-    adversarial: NonNegativeFloat = 0.0
-    adversarial_norm: NonNegativeFloat = 0.02
-
-
 class _Prepared(NamedTuple):
     """Texts as numbers, by split."""
 
@@ -161,8 +144,10 @@ class text_classification:
         classes = _classes(found)
         prepared = self._encode(found, tokenizer, classes)
         dataset = self._dataset(prepared, tokenizer, classes)
-        tokenizer.save(assets / _VOCABULARY)
-        save_classes(classes, assets / _CLASSES)
+        # A finished run that is only evaluated need not be ours to write to.
+        if not (assets / _CLASSES).exists():
+            tokenizer.save(assets / _VOCABULARY)
+            save_classes(classes, assets / _CLASSES)
         return self._learner(tokenizer, classes, compute), dataset
 
     def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
@@ -259,6 +244,9 @@ class text_classification:
     def _clean(self, text: str) -> str:
         for step in self.data.steps:
             text = step(text)
+            if not isinstance(text, str):
+                name = getattr(step, "func", step).__name__
+                raise UserError(f"data.steps: {name} returned {type(text).__name__}, not text")
         return text
 
     def _encode(self, found: Labelled, tokenizer: Tokenizer, classes: Sequence[str]) -> _Prepared:
@@ -317,11 +305,9 @@ class text_classification:
             del params, batch_size
             return ()
 
-        loss = functools.partial(_loss, network, self.loss)
-        summarize = functools.partial(_summarize, count=len(classes))
-        return Learner(
-            init, initial_carry, loss, summarize, (_ACCURACY, _F1, _LOSS), weight="texts"
-        )
+        loss = functools.partial(classification_loss, network, self.loss)
+        figures = functools.partial(summarize, count=len(classes))
+        return Learner(init, initial_carry, loss, figures, (_ACCURACY, _F1, _LOSS), weight="texts")
 
     def _probabilities(
         self, network: TextClassifier, params: Any, ids: Sequence[np.ndarray]
@@ -349,70 +335,6 @@ class text_classification:
 @functools.partial(jax.jit, static_argnums=0)
 def _apply(network: TextClassifier, params: Any, tokens: Array, lengths: Array) -> Array:
     return apply(network, params, tokens, lengths)
-
-
-def _loss(
-    network: TextClassifier,
-    options: ClassificationLoss,
-    params: Any,
-    carry: Any,
-    batch: Batch,
-    key: Array | None,
-) -> tuple[Array, Any, Sums]:
-    noise: dict[str, Any] = {"deterministic": key is None}
-    if key is not None:
-        noise["rngs"] = {"dropout": key}
-    x_tbe = apply(network, params, batch["tokens"], method="embed")
-
-    def cost(x_tbe: Array, params: Any) -> tuple[Array, Array]:
-        logits = apply(network, params, x_tbe, batch["tokens_lengths"], method="classify", **noise)
-        targets = jax.nn.one_hot(batch["labels"], logits.shape[-1])
-        if key is not None:
-            targets = optax.smooth_labels(targets, options.label_smoothing)
-        nats = optax.softmax_cross_entropy(logits, targets)
-        return jnp.sum(jnp.where(batch["valid"], nats, 0)), logits
-
-    nats, logits = cost(x_tbe, params)
-    sums = _count(logits, batch) | {"nats": nats}
-    total = nats
-    if key is not None and options.adversarial:
-        # Nothing is differentiated twice: where the vectors are moved to counts as given.
-        still = jax.lax.stop_gradient((x_tbe, params))
-        harm, _ = jax.grad(cost, has_aux=True)(*still)
-        valid = valid_steps(batch["tokens_lengths"], len(x_tbe))
-        moved = x_tbe + _step(harm, still[0] * valid, options.adversarial_norm)
-        total = (nats + options.adversarial * cost(moved, params)[0]) / (1 + options.adversarial)
-    return total / jnp.maximum(sums["texts"], 1), carry, sums
-
-
-def _step(harm_tbe: Array, x_tbe: Array, norm: float) -> Array:
-    """Along the gradient, each text as far as `norm` times the norm of its vectors."""
-    own, length = (jnp.linalg.norm(x, axis=(0, 2), keepdims=True) for x in (x_tbe, harm_tbe))
-    return norm * own * harm_tbe / jnp.maximum(length, 1e-12)
-
-
-def _count(logits: Array, batch: Batch) -> Sums:
-    """Sums for the figures: how many texts, and by class how many of it, chosen, and right."""
-    valid, classes = batch["valid"], logits.shape[-1]
-    of = jax.nn.one_hot(batch["labels"], classes) * valid[:, None]
-    chosen = jax.nn.one_hot(jnp.argmax(logits, -1), classes) * valid[:, None]
-    found = {"of": of, "chosen": chosen, "right": of * chosen}
-    sums = {"texts": jnp.sum(valid, dtype=jnp.float32)}
-    for name, values in found.items():
-        sums |= {f"{name}_{i}": total for i, total in enumerate(jnp.sum(values, axis=0))}
-    return sums
-
-
-def _summarize(sums: Mapping[str, float], count: int) -> dict[str, float]:
-    right = [sums[f"right_{i}"] for i in range(count)]
-    both = [sums[f"of_{i}"] + sums[f"chosen_{i}"] for i in range(count)]
-    # A class that is neither there nor chosen has no F1.
-    f1 = [2 * r / b for r, b in zip(right, both, strict=True) if b > 0]
-    return {
-        "loss": sums["nats"] / sums["texts"],
-        "accuracy": sum(right) / sums["texts"],
-        "macro_f1": sum(f1) / len(f1),
-    }
 
 
 def _classes(found: Labelled) -> list[str]:

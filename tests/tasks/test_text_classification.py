@@ -1,6 +1,7 @@
 """Text classification: figures are those of the data, errors are told, a run can be used."""
 
 import csv
+import dataclasses
 import functools
 import io
 import json
@@ -16,7 +17,7 @@ from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.naive_bayes import naive_bayes
 from lstm_jax.models.text_classifier import apply
 from lstm_jax.tasks.class_labels import load_classes
-from lstm_jax.tasks.text_classification import _step
+from lstm_jax.tasks.classification_loss import _step
 from lstm_jax.training import build_experiment, experiment, load_config
 from lstm_jax.training.evaluation import make_evaluate
 from tests.conftest import REPOSITORY
@@ -252,3 +253,18 @@ def test_a_language_model_and_its_classifier_read_alike(mode):
         assert ours.model[name] == theirs.model[name]
     assert ours.data.steps == theirs.data.steps
     assert not ours.model.bidirectional
+
+
+def test_a_step_that_returns_no_text_is_told(tmp_path):
+    task = make(write(tmp_path / "a.csv", ROWS))
+    broken = dataclasses.replace(task, data=dataclasses.replace(task.data, steps=[str.split]))
+    with pytest.raises(UserError, match=r"data\.steps: split returned list, not text"):
+        broken.prepare(tmp_path)
+
+
+def test_assets_of_a_run_are_not_written_twice(tmp_path):
+    task = make(write(tmp_path / "a.csv", ROWS))
+    task.prepare(tmp_path)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.json")}
+    task.prepare(tmp_path)
+    assert before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.json")}
