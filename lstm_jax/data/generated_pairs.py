@@ -24,7 +24,7 @@ def generated_pairs(*, count: PositiveInt = 400, seed: Seed = 0) -> Callable[[],
       seed: the same seed makes the same pairs.
 
     >>> generated_pairs(count=16)()["train"][0]
-    ('today I see the old door', 'heute sehe ich die alte Tür')
+    ('there I see the new door', 'dort sehe ich die neue Tür')
     """
 
     def make() -> Pairs:
