@@ -25,6 +25,11 @@ KINDS = [
 ]
 
 
+def _name(options):
+    """The options in words that are the same in every process."""
+    return "-".join(f"{k}={getattr(v, '__name__', v)}" for k, v in options.items())
+
+
 @functools.partial(jax.jit, static_argnames=("model", "method", "deterministic"))
 def apply(model, variables, *arguments, **options):
     return model.apply(variables, *arguments, **options)
@@ -56,7 +61,7 @@ def likelihood(model, variables, source=SOURCE, lengths=LENGTHS, inputs=INPUTS, 
     )
 
 
-@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("options", KINDS, ids=_name)
 def test_step_by_step_is_all_steps_at_once_and_so_is_the_likelihood_of_the_targets(options):
     model, variables = make(**options)
     vectors, weights = apply(model, variables, SOURCE, LENGTHS, INPUTS)
@@ -76,7 +81,7 @@ def test_step_by_step_is_all_steps_at_once_and_so_is_the_likelihood_of_the_targe
     np.testing.assert_allclose(right, at_target[..., 0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", KINDS[1:4], ids=str)
+@pytest.mark.parametrize("options", KINDS[1:4], ids=_name)
 def test_a_pair_by_itself_is_a_pair_in_a_batch_whatever_the_padding(options):
     model, variables = make(**options)
     right, _ = likelihood(model, variables)
@@ -96,7 +101,7 @@ def test_a_pair_by_itself_is_a_pair_in_a_batch_whatever_the_padding(options):
     np.testing.assert_allclose(alone[0], right[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", KINDS[1:4], ids=str)
+@pytest.mark.parametrize("options", KINDS[1:4], ids=_name)
 def test_no_step_sees_the_inputs_behind_it(options):
     model, variables = make(**options)
     vectors, _ = apply(model, variables, SOURCE, LENGTHS, INPUTS)
@@ -180,7 +185,7 @@ def test_dropout_acts_in_training_only_and_needs_no_key_without():
     assert not np.allclose(one, likelihood(plain, variables)[0])
 
 
-@pytest.mark.parametrize("options", [KINDS[0], KINDS[1]], ids=str)
+@pytest.mark.parametrize("options", [KINDS[0], KINDS[1]], ids=_name)
 def test_scheduled_sampling_feeds_what_the_model_finds_likeliest(options):
     model, variables = make(**options)
     rngs = {"sampling": jax.random.key(6)}
@@ -197,7 +202,7 @@ def test_scheduled_sampling_feeds_what_the_model_finds_likeliest(options):
     )
 
 
-@pytest.mark.parametrize("options", [KINDS[0], KINDS[1]], ids=str)
+@pytest.mark.parametrize("options", [KINDS[0], KINDS[1]], ids=_name)
 def test_remat_and_low_precision_change_rounding_alone(options):
     plain, variables = make(**options)
     remat, _ = make(**options, remat="step")
