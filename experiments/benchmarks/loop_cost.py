@@ -7,8 +7,8 @@
   (`jax.value_and_grad`, clipping, AdamW, buffers donated) in a `for` loop that reports nothing; the
   step of the training loop in the same `for` loop; and the training loop as users run it with all
   logging on: metrics.jsonl, TensorBoard, CSV and heartbeat, step times, norms of gradients and
-  parameters, a report every 50 steps and a checkpoint every 100. Evaluations are work that was
-  asked for and stand outside what is timed, as compilation does.
+  parameters, a report every 50 steps. Every other turn has a checkpoint, and ends when it is on
+  disk. Evaluations are work that was asked for and are not timed, nor is compilation.
 - The stall of a checkpoint: how long `Checkpoints.save` keeps the training waiting, with 10 million
   parameters and the two moments of Adam (120 MB).
 - Start to first step of `lstm-jax train` in a fresh process, with compiled programs in the cache.
@@ -18,6 +18,7 @@ Takes some five minutes on two cores.
 
 import functools
 import itertools
+import math
 import os
 import statistics
 import subprocess
@@ -44,8 +45,12 @@ from lstm_jax.training.session import Session, open_session
 from lstm_jax.training.setup import set_up
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/text/char_lm.py"
-_TURN = 100  # steps: two reports and a checkpoint
-Times = dict[str, list[float]]  # milliseconds a step, by turn
+_TURN = 100  # steps: two reports
+_HAND = "step written by hand, bare loop"
+_STEP = "step of the training loop, bare loop"
+_LOGGING = "training loop, all logging on"
+_SAVING = "the same with a checkpoint in 100 steps"
+Times = dict[str, list[float]]  # milliseconds a step by turn; NaN where it had none
 
 
 def main() -> None:
@@ -74,11 +79,11 @@ def main() -> None:
 def table(times: Times) -> str:
     """Milliseconds, and the ratio to the bare step within each round."""
     rows = [["", "ms a step", "ratio to the bare step, median", "middle half of the rounds"]]
-    base = np.array(times["step written by hand, bare loop"])
+    base = np.array(times[_HAND])
     for name, taken in times.items():
-        low, middle, high = np.quantile(np.array(taken) / base, (0.25, 0.5, 0.75))
+        low, middle, high = np.nanquantile(np.array(taken) / base, (0.25, 0.5, 0.75))
         spread = f"{low:.3f} to {high:.3f}"
-        rows.append([name, f"{np.median(taken):.2f}", f"{middle:.3f}", spread])
+        rows.append([name, f"{np.nanmedian(taken):.2f}", f"{middle:.3f}", spread])
     return markdown(rows)
 
 
@@ -88,13 +93,9 @@ def steps_in_turns(folder: Path, rounds: int) -> Times:
     The loop runs in one piece, as for a user; its step hands the others their turns. A turn of the
     loop ends when its checkpoint is on disk, so that nothing of it is left to others.
     """
-    run = Run.open(folder, configured((rounds + 2) * _TURN))
-    others = {
-        "step written by hand, bare loop": by_hand(run),
-        "step of the training loop, bare loop": own_step(run),
-    }
-    times: Times = {name: [] for name in others}
-    times["training loop, all logging on"] = own = []
+    run = Run.open(folder, configured((rounds + 3) * _TURN))
+    others = {_HAND: by_hand(run), _STEP: own_step(run)}
+    times: Times = {name: [] for name in (*others, _LOGGING, _SAVING)}
 
     def open_in_turns(*arguments: Any) -> Session:
         session = open_session(*arguments)
@@ -102,11 +103,14 @@ def steps_in_turns(folder: Path, rounds: int) -> Times:
 
         def in_turns(state: Any, batch: Any) -> Any:
             nonlocal began
-            if session.step % _TURN == 0 and session.step <= (rounds + 1) * _TURN:
+            if session.step % _TURN == 0 and session.step <= (rounds + 2) * _TURN:
                 jax.block_until_ready(state)
                 session.checkpoints.steps()
-                if session.step >= 2 * _TURN:  # the first turn holds the first save
-                    own.append((time.perf_counter() - began) / _TURN * 1e3)
+                if session.step > 2 * _TURN:  # the second turn holds the first save
+                    taken = (time.perf_counter() - began) / _TURN * 1e3
+                    saved = session.step % (2 * _TURN) == 0
+                    times[_LOGGING].append(math.nan if saved else taken)
+                    times[_SAVING].append(taken if saved else math.nan)
                     for name, turn in others.items():
                         times[name].append(turn())
                 began = time.perf_counter()
@@ -126,7 +130,7 @@ def configured(steps: int) -> Any:
         "train.duration": f"{steps} steps",
         "train.evaluate_every": f"{steps} steps",
         "train.report_every": "50 steps",
-        "train.checkpoint_every": "100 steps",
+        "train.checkpoint_every": f"{2 * _TURN} steps",
         "train.writers": "tensorboard,csv",
         "sample.length": 0,
         "data.baselines": False,

@@ -47,7 +47,7 @@ class TextClassifier(nn.Module):
     Params: `embedding`, `layer_0`, `layer_1`, ..., as in `LanguageModel`, so that with one
     direction it can start from one; `pooling` of attention; `hidden`; `output`.
 
-    >>> import lstm_jax as lj
+    >>> import jax, lstm_jax as lj
     >>> model = TextClassifier(vocabulary_size=11, classes=2, cell=lj.lstm, hidden_size=8)
     >>> tokens, lengths = jnp.zeros((3, 5), int), jnp.array([5, 2, 0])
     >>> variables = model.init(jax.random.key(0), tokens, lengths)

@@ -99,6 +99,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_of_any_file_is_noticed_or_harmless(tmp_path, capfd, damage):
     folder = tmp_path / "c"
