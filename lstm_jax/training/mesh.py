@@ -180,8 +180,7 @@ class Placement:
     def put_rows(self, own: "OwnRows", batch_size: int) -> Any:
         """The batch on the devices, to which every process gives its own rows."""
         if own.shapes is None:
-            shardings = self.batch(own.arrays, batch_size)
-            return jax.make_array_from_process_local_data(shardings, own.arrays)
+            return jax.device_put(own.arrays, self.batch(own.arrays, batch_size))
         return jax.tree.map(
             lambda sharding, array, whole: jax.make_array_from_process_local_data(
                 sharding, array, whole.shape

@@ -28,7 +28,8 @@ QUICK = ("lstm", "min_lstm")  # one of each kind; the others compile for minutes
 def cases():
     for name in names("cell"):
         for options in [{}, *OPTIONS.get(name, [])]:
-            marks = () if name in QUICK and not options else (pytest.mark.slow,)
+            marks = (pytest.mark.long if options else pytest.mark.slow,)
+            marks = () if name in QUICK and not options else marks
             yield pytest.param(name, options, id=f"{name} {options or ''}".strip(), marks=marks)
 
 

@@ -99,8 +99,13 @@ DAMAGE = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "flipped" else pytest.mark.long)
+        for name in DAMAGE
+    ],
+)
 def test_damage_of_any_file_is_noticed_or_harmless(tmp_path, capfd, damage):
     folder = tmp_path / "c"
     save_all(folder, {1: 3.0}).close()
