@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array
+from lstm_jax.models.blocks import cut, order_of, put, rounds
 
 _BLOCK = 128  # positions: the logits of a block stay in the cache of a processor
 
@@ -34,19 +35,12 @@ def chosen_cost(
       chosen: booleans [positions].
       block: positions whose logits are in memory at a time.
     """
-    positions = len(targets)
-    block = min(block, positions)
-    # Those that count come first, in their order; the rest of the last block is padding.
-    order = jnp.argsort(~chosen, stable=True)
-    order = jnp.pad(order, (0, -positions % block))
-    count = jnp.sum(chosen)
-    found: Any = _cost(block, x[order], kernel, bias, targets[order], count)
+    block = min(block, len(targets))
+    order = order_of(chosen, block)
+    places = order.places
+    found: Any = _cost(block, x[places], kernel, bias, targets[places], order.counted)
     nats, right = found
-    place = jnp.where(jnp.arange(len(order)) < count, order, positions)  # outside: dropped
-    return (
-        jnp.zeros(positions, nats.dtype).at[place].set(nats, mode="drop"),
-        jnp.zeros(positions, bool).at[place].set(right, mode="drop"),
-    )
+    return order.put_back(nats), order.put_back(right)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -60,17 +54,17 @@ def _forward(
     block: int, x: Array, kernel: Array, bias: Array, targets: Array, count: Array
 ) -> tuple[tuple[Array, Array], Any]:
     def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        logits, y = _logits(_cut(x, i, block), kernel, bias), _cut(targets, i, block)
+        logits, y = _logits(cut(x, i, block), kernel, bias), cut(targets, i, block)
         highest = jnp.max(logits, axis=-1)
         normalizer = highest + jnp.log(jnp.sum(jnp.exp(logits - highest[:, None]), axis=-1))
         at_target = jnp.take_along_axis(logits, y[:, None], axis=-1)[:, 0]
         right = at_target >= highest  # an argmax would take longer than all the rest
         parts = (normalizer - at_target, right, normalizer)
-        return jax.tree.map(lambda a, b: _put(a, b, i, block), found, parts)
+        return jax.tree.map(lambda a, b: put(a, b, i, block), found, parts)
 
     zeros = jnp.zeros(len(targets), jnp.float32)
     start = (zeros, jnp.zeros(len(targets), bool), zeros)
-    nats, right, normalizer = jax.lax.fori_loop(0, _blocks(count, block), body, start)
+    nats, right, normalizer = jax.lax.fori_loop(0, rounds(count, block), body, start)
     counts = jnp.arange(len(targets)) < count
     kept = (x, kernel, bias, targets, count, normalizer)
     return (jnp.where(counts, nats, 0), right & counts), kept
@@ -83,21 +77,21 @@ def _backward(block: int, kept: Any, cotangents: tuple[Array, Any]) -> tuple[Any
 
     def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         d_x, d_kernel, d_bias = found
-        part = _cut(x, i, block)
-        probability = jnp.exp(_logits(part, kernel, bias) - _cut(normalizer, i, block)[:, None])
-        at_target = symbols == _cut(targets, i, block)[:, None]
-        d_logits = (probability - at_target) * _cut(d_nats, i, block)[:, None]
+        part = cut(x, i, block)
+        probability = jnp.exp(_logits(part, kernel, bias) - cut(normalizer, i, block)[:, None])
+        at_target = symbols == cut(targets, i, block)[:, None]
+        d_logits = (probability - at_target) * cut(d_nats, i, block)[:, None]
         d_products = d_logits.astype(x.dtype)
         d_part = jnp.dot(d_products, kernel.T)
         d_kernel += jnp.dot(part.T, d_products, preferred_element_type=jnp.float32)
-        return _put(d_x, d_part, i, block), d_kernel, d_bias + jnp.sum(d_logits, axis=0)
+        return put(d_x, d_part, i, block), d_kernel, d_bias + jnp.sum(d_logits, axis=0)
 
     start = (
         jnp.zeros_like(x),
         jnp.zeros(kernel.shape, jnp.float32),
         jnp.zeros(bias.shape, jnp.float32),
     )
-    d_x, d_kernel, d_bias = jax.lax.fori_loop(0, _blocks(count, block), body, start)
+    d_x, d_kernel, d_bias = jax.lax.fori_loop(0, rounds(count, block), body, start)
     return d_x, d_kernel.astype(kernel.dtype), d_bias.astype(bias.dtype), None, None
 
 
@@ -106,15 +100,3 @@ _cost.defvjp(_forward, _backward)
 
 def _logits(x: Array, kernel: Array, bias: Array) -> Array:
     return jnp.dot(x, kernel, preferred_element_type=jnp.float32) + bias
-
-
-def _blocks(count: Array, block: int) -> Array:
-    return (count + block - 1) // block
-
-
-def _cut(array: Array, i: Array, block: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(array, i * block, block)
-
-
-def _put(array: Array, part: Array, i: Array, block: int) -> Array:
-    return jax.lax.dynamic_update_slice_in_dim(array, part.astype(array.dtype), i * block, 0)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cells import Array
 from lstm_jax.kernels.backend import current_platform
+from lstm_jax.models.blocks import cut, order_of, put, rounds
 
 _BLOCK = 256  # positions: the logits of a block stay in the cache of a processor
 
@@ -60,16 +61,11 @@ def compact(
     x: Array, table: Array, bias: Array, targets: Array, counted: Array
 ) -> tuple[Array, Array]:
     """The same as `dense`, block by block of what counts."""
-    positions = len(targets)
-    block = min(_BLOCK, positions)
-    # What counts comes first, in its order; the rest of the last block is padding.
-    order = jnp.pad(jnp.argsort(~counted, stable=True), (0, -positions % block))
-    count = jnp.sum(counted)
-    place = jnp.where(jnp.arange(len(order)) < count, order, positions)  # outside: dropped
-    found: Any = _blocks(block, x[order], table, bias, targets[order], count)
-    at_target, normalizer = (
-        jnp.zeros(positions).at[place].set(leaf, mode="drop") for leaf in found
-    )
+    block = min(_BLOCK, len(targets))
+    order = order_of(counted, block)
+    places = order.places
+    found: Any = _blocks(block, x[places], table, bias, targets[places], order.counted)
+    at_target, normalizer = map(order.put_back, found)
     return at_target, normalizer
 
 
@@ -84,15 +80,14 @@ def _forward(
     block: int, x: Array, table: Array, bias: Array, targets: Array, count: Array
 ) -> tuple[tuple[Array, Array], Any]:
     def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        logits = _logits(_cut(x, i, block), table, bias)
-        at_target = jnp.take_along_axis(logits, _cut(targets, i, block)[:, None], axis=-1)[:, 0]
+        logits = _logits(cut(x, i, block), table, bias)
+        at_target = jnp.take_along_axis(logits, cut(targets, i, block)[:, None], axis=-1)[:, 0]
         parts = (at_target, jax.nn.logsumexp(logits, axis=-1), logits)
-        return jax.tree.map(lambda whole, part: _put(whole, part, i, block), found, parts)
+        return jax.tree.map(lambda whole, part: put(whole, part, i, block), found, parts)
 
     zeros = jnp.zeros(len(targets))
     start = (zeros, zeros, jnp.empty((len(targets), len(table))))
-    rounds = (count + block - 1) // block
-    at_target, normalizer, logits = jax.lax.fori_loop(0, rounds, body, start)
+    at_target, normalizer, logits = jax.lax.fori_loop(0, rounds(count, block), body, start)
     return (at_target, normalizer), (x, table, bias, targets, count, normalizer, logits)
 
 
@@ -104,17 +99,16 @@ def _backward(block: int, kept: Any, cotangents: tuple[Array, Array]) -> tuple[A
 
     def body(i: Array, found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         d_x, d_table, d_bias = found
-        cut = functools.partial(_cut, i=i, block=block)
-        probability = jnp.exp(cut(logits) - cut(normalizer)[:, None])
-        at_target = symbols == cut(targets)[:, None]
-        d_logits = at_target * cut(d_target)[:, None] + probability * cut(d_normalizer)[:, None]
+        here = functools.partial(cut, i=i, block=block)
+        probability = jnp.exp(here(logits) - here(normalizer)[:, None])
+        at_target = symbols == here(targets)[:, None]
+        d_logits = at_target * here(d_target)[:, None] + probability * here(d_normalizer)[:, None]
         low = d_logits.astype(x.dtype)
-        d_table += jnp.dot(low.T, cut(x), preferred_element_type=jnp.float32)
-        return _put(d_x, low @ table, i, block), d_table, d_bias + jnp.sum(d_logits, axis=0)
+        d_table += jnp.dot(low.T, here(x), preferred_element_type=jnp.float32)
+        return put(d_x, low @ table, i, block), d_table, d_bias + jnp.sum(d_logits, axis=0)
 
     start = (jnp.zeros_like(x), jnp.zeros(table.shape, jnp.float32), jnp.zeros(bias.shape))
-    rounds = (count + block - 1) // block
-    d_x, d_table, d_bias = jax.lax.fori_loop(0, rounds, body, start)
+    d_x, d_table, d_bias = jax.lax.fori_loop(0, rounds(count, block), body, start)
     return d_x, d_table.astype(table.dtype), d_bias.astype(bias.dtype), None, None
 
 
@@ -123,11 +117,3 @@ _blocks.defvjp(_forward, _backward)
 
 def _logits(x: Array, table: Array, bias: Array) -> Array:
     return jnp.dot(x, table.T, preferred_element_type=jnp.float32) + bias
-
-
-def _cut(array: Array, i: Array, block: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(array, i * block, block)
-
-
-def _put(array: Array, part: Array, i: Array, block: int) -> Array:
-    return jax.lax.dynamic_update_slice_in_dim(array, part.astype(array.dtype), i * block, 0)
