@@ -61,6 +61,22 @@ def require_shares(own: Mapping[str, Any], shares: Mapping[str, float]) -> dict[
     return taken
 
 
+def require_paths(paths: Mapping[str, Any], shares: Mapping[str, float]) -> dict[str, float]:
+    """The same for splits that are named by their paths, of which training needs one.
+
+    Raises:
+      ConfigError: no path is named, or the shares leave nothing to train on.
+    """
+    if not paths["train"]:
+        raise ConfigError("path: names no file")
+    return require_shares(paths, shares)
+
+
+def path_field(split: str) -> str:
+    """The field of the config that names the paths of a split."""
+    return "data.path" if split == "train" else f"data.{split}_path"
+
+
 def read_splits(
     named: Mapping[str, Named | None],
     shares: Mapping[str, float],

@@ -13,10 +13,10 @@ import numpy as np
 
 from lstm_jax.config import Fraction, Range, register
 from lstm_jax.data.files import read_text
-from lstm_jax.data.held_out import read_splits, require_shares
+from lstm_jax.data.held_out import path_field, read_splits, require_paths, require_shares
 from lstm_jax.data.tables import read_columns
 from lstm_jax.data.tfds import read_tfds
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import UserError
 
 Labelled = Mapping[str, Sequence[tuple[str, str]]]
 LabelledSource = Callable[[], Labelled]
@@ -94,10 +94,10 @@ def _table(
     delimiter: str,
     quoted: bool,
 ) -> LabelledSource:
-    taken = _require(paths, shares)
+    taken = require_paths(paths, shares)
 
     def read_one(split: str, files: tuple[str, ...]) -> list[tuple[str, str]]:
-        rows = read_columns(_field(split), files, columns, delimiter=delimiter, quoted=quoted)
+        rows = read_columns(path_field(split), files, columns, delimiter=delimiter, quoted=quoted)
         return [(text, label.strip()) for text, label in rows]
 
     return lambda: read_splits(paths, taken, read_one)
@@ -128,11 +128,11 @@ def class_folders(
       UserError: when it is called: a folder or file cannot be used.
     """
     paths = {"train": path, "validation": validation_path, "test": test_path}
-    taken = _require(paths, {"validation": validation_share, "test": test_share})
+    taken = require_paths(paths, {"validation": validation_share, "test": test_share})
 
     def read_one(split: str, folders: tuple[str, ...]) -> list[tuple[str, str]]:
         roots = [Path(folder).expanduser() for folder in folders]
-        return [record for root in roots for record in _folders(_field(split), root, classes)]
+        return [record for root in roots for record in _folders(path_field(split), root, classes)]
 
     return lambda: read_splits(paths, taken, read_one)
 
@@ -235,13 +235,3 @@ def _opinion(random: np.random.Generator) -> tuple[str, str]:
         parts.append(f"the {subject} was {word} .")
         balance += 1 if (label == "positive") != turned else -1
     return " ".join(parts), "positive" if balance > 0 else "negative"
-
-
-def _require(paths: Mapping[str, tuple[str, ...]], shares: Mapping[str, float]) -> dict[str, float]:
-    if not paths["train"]:
-        raise ConfigError("path: names no file")
-    return require_shares(paths, shares)
-
-
-def _field(split: str) -> str:
-    return "data.path" if split == "train" else f"data.{split}_path"

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lstm_jax.config import Fraction, register
 from lstm_jax.data.generated_pairs import generated_pairs
-from lstm_jax.data.held_out import read_splits, require_shares
+from lstm_jax.data.held_out import path_field, read_splits, require_paths, require_shares
 from lstm_jax.data.tables import read_columns
 from lstm_jax.data.tfds import read_tfds
-from lstm_jax.errors import ConfigError
 
 __all__ = ["PairSource", "Pairs", "generated_pairs", "tfds_pairs", "tsv_pairs"]
 
@@ -46,15 +45,12 @@ def tsv_pairs(
       ConfigError: no file is named, or the shares leave nothing to train on.
       UserError: when it is called: a file cannot be used, or a column does not exist.
     """
-    if not path:
-        raise ConfigError("path: names no file")
     paths = {"train": path, "validation": validation_path, "test": test_path}
-    taken = require_shares(paths, {"validation": validation_share, "test": test_share})
+    taken = require_paths(paths, {"validation": validation_share, "test": test_share})
     columns = (source_column, target_column)
 
     def read_one(split: str, files: tuple[str, ...]) -> list[tuple[str, str]]:
-        where = "data.path" if split == "train" else f"data.{split}_path"
-        rows = read_columns(where, files, columns, delimiter="\t", quoted=False)
+        rows = read_columns(path_field(split), files, columns, delimiter="\t", quoted=False)
         return [(source, target) for source, target in rows]
 
     return lambda: read_splits(paths, taken, read_one)

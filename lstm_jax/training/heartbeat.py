@@ -15,6 +15,7 @@ import jax
 from lstm_jax.records import HEARTBEAT, read_metrics
 from lstm_jax.tasks import Metric
 from lstm_jax.training.interruption import Interrupted
+from lstm_jax.training.processes import is_first
 from lstm_jax.training.writer_files import FULL
 
 _WARNINGS = 20  # the last ones are kept
@@ -35,7 +36,7 @@ class Heartbeat:
 
     def __init__(self, folder: Path, metric: Metric, step: int, total: int):
         self._path = folder / HEARTBEAT
-        self._writes = jax.process_index() == 0
+        self._writes = is_first()
         self._first: tuple[int, float] | None = None
         self._state: dict[str, Any] = {
             "state": "starting",

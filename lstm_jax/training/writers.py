@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import jax
-
 from lstm_jax.errors import ConfigError, UserError, did_you_mean
 from lstm_jax.records import read_metrics
+from lstm_jax.training.processes import is_first
 from lstm_jax.training.writer_files import JSONLines, Tables
 from lstm_jax.training.writer_services import TensorBoard, WeightsAndBiases
 
@@ -93,7 +92,7 @@ class MetricWriter:
     ):
         require_writers(names)
         self._writers: list[Writer] = []
-        if jax.process_index() != 0:
+        if not is_first():
             return
         for name in dict.fromkeys(("jsonl", *names)):
             options = {"config": config} if name == "wandb" else {}
