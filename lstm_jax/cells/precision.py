@@ -9,6 +9,11 @@ from lstm_jax.cells.cell import Array, Carry, Cell, Params
 from lstm_jax.cells.checks import require_step
 
 
+def computing_in(cell: Cell, dtype: str) -> Cell:
+    """The cell as it is for float32, else `mixed_precision`: what the models' `dtype` means."""
+    return cell if dtype == "float32" else mixed_precision(cell, jnp.dtype(dtype))
+
+
 def mixed_precision(cell: Cell, dtype: Any = jnp.bfloat16) -> Cell:
     """Products in `dtype`, parameters and carry in float32.
 

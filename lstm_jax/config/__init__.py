@@ -1,6 +1,6 @@
 """Configs that are checked whole before any work begins. See docs/configs.md."""
 
-from lstm_jax.config.build import build
+from lstm_jax.config.build import build, values_of
 from lstm_jax.config.complete import complete
 from lstm_jax.config.describe import Description, describe
 from lstm_jax.config.files import (
@@ -60,6 +60,7 @@ __all__ = [
     "parts_of",
     "register",
     "to_json",
+    "values_of",
     "without_imports",
     "write_atomically",
 ]

@@ -1,5 +1,6 @@
 """From a complete config to the objects that it describes, checked on the way."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +13,14 @@ from lstm_jax.config.schema import Field, fields, needs_program, section_fields
 from lstm_jax.errors import ConfigError
 
 Section = Mapping[str, Any] | ml_collections.ConfigDict
+
+
+def values_of(section: Any) -> dict[str, Any]:
+    """The fields of a section that was built, by name, for a function that takes the same.
+
+    `dataclasses.asdict` would take sections inside it apart.
+    """
+    return {field.name: getattr(section, field.name) for field in dataclasses.fields(section)}
 
 
 def build(factory: Callable[..., Any], values: Section) -> Any:

@@ -3,9 +3,28 @@
 import html
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from lstm_jax.config import register
+from lstm_jax.errors import UserError
+
+
+def apply_steps(text: str, steps: Sequence[Callable[[str], str]]) -> str:
+    """The text after all steps, in their order.
+
+    >>> apply_steps(" It IS ", [lowercase, one_line])
+    'it is'
+
+    Raises:
+      UserError: a step, which a user may have written, gave no text.
+    """
+    for step in steps:
+        text = step(text)
+        if not isinstance(text, str):
+            name = getattr(step, "func", step).__name__
+            raise UserError(f"data.steps: {name} returned {type(text).__name__}, not text")
+    return text
 
 
 @register("text_step")

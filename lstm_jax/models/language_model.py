@@ -16,7 +16,7 @@ from lstm_jax.cells import (
     weight_drop,
 )
 from lstm_jax.cells.noisy_cells import dropout_mask
-from lstm_jax.cells.precision import mixed_precision
+from lstm_jax.cells.precision import computing_in
 from lstm_jax.config import NonNegativeFloat, Rate
 from lstm_jax.flax.layout import run_layer
 from lstm_jax.flax.linen import RNN
@@ -251,8 +251,7 @@ class LanguageModel(nn.Module):
         size = self.hidden_size
         if self.last_size is not None and i == self.num_layers - 1:
             size = self.last_size
-        cell = self.cell(size)
-        return cell if self.dtype == "float32" else mixed_precision(cell, jnp.dtype(self.dtype))
+        return computing_in(self.cell(size), self.dtype)
 
 
 def run(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Cell, bidirectional
-from lstm_jax.cells.precision import mixed_precision
+from lstm_jax.cells.precision import computing_in
 from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
 from lstm_jax.models.attention import Memory
@@ -244,8 +244,7 @@ class Seq2Seq(nn.Module):
         return self.embedding.embedding if self.tie_embedding else self.softmax_table
 
     def _make_cell(self, hidden_size: int) -> Cell:
-        cell = self.cell(hidden_size)
-        return cell if self.dtype == "float32" else mixed_precision(cell, jnp.dtype(self.dtype))
+        return computing_in(self.cell(hidden_size), self.dtype)
 
 
 def _mixed(gate: Array, log_p: Array, copied: Array) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Cell, SequenceMap, bidirectional
 from lstm_jax.cells.noisy_cells import dropout_mask
-from lstm_jax.cells.precision import mixed_precision
+from lstm_jax.cells.precision import computing_in
 from lstm_jax.config import Rate
 from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
@@ -152,10 +152,10 @@ class TextClassifier(nn.Module):
         return x_tbf * dropout_mask(self.make_rng("dropout"), rate, x_tbf.shape[1:], x_tbf.dtype)
 
     def _make_layer(self, i: int) -> Cell | SequenceMap:
-        is_last = self.last_size is not None and i == self.num_layers - 1
-        cell = self.cell(self.last_size if is_last and self.last_size else self.hidden_size)
-        if self.dtype != "float32":
-            cell = mixed_precision(cell, jnp.dtype(self.dtype))
+        size = self.hidden_size
+        if self.last_size is not None and i == self.num_layers - 1:
+            size = self.last_size
+        cell = computing_in(self.cell(size), self.dtype)
         return bidirectional(cell) if self.bidirectional else cell
 
 

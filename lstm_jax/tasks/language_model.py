@@ -21,19 +21,21 @@ from lstm_jax.config import (
     part_of,
     parts_of,
     register,
+    values_of,
 )
 from lstm_jax.data.sources import SPLITS, Source
 from lstm_jax.data.streams import RandomWindows, StreamWindows
+from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Encoded, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.heads import HeadFactory, HeadShape
 from lstm_jax.models.language_model import LanguageModel, Regularization, Scores, score
 from lstm_jax.tasks.generation import generate, shown
+from lstm_jax.tasks.perplexity import PERPLEXITY, perplexity
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 from lstm_jax.tasks.text_baselines import text_baselines
 
 _BITS = Metric("bits_per_character", "bits per character")
-_PERPLEXITY = Metric("perplexity", "perplexity per symbol", decimals=2)
 _ACCURACY = Metric("accuracy", "accuracy of the next symbol", lower_is_better=False)
 _VOCABULARY = "vocabulary.json"
 _DOCUMENT_BREAK = "\n\n\n"
@@ -192,21 +194,16 @@ class language_model:
             self.model.require_head(len(vocabulary))
         except ConfigError as error:
             raise ConfigError([f"model.{problem}" for problem in error.problems]) from None
-        options = {
-            field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
-        }
         return LanguageModel(
-            vocabulary_size=len(vocabulary), dtype=compute.dtype, remat=compute.remat, **options
+            vocabulary_size=len(vocabulary),
+            dtype=compute.dtype,
+            remat=compute.remat,
+            **values_of(self.model),
         )
 
     def clean(self, text: str) -> str:
         """The text after the pipeline's steps."""
-        for step in self.data.steps:
-            text = step(text)
-            if not isinstance(text, str):
-                name = getattr(step, "func", step).__name__
-                raise UserError(f"data.steps: {name} returned {type(text).__name__}, not text")
-        return text
+        return apply_steps(text, self.data.steps)
 
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
         """Bits per character of xz and of a 5-gram; empty when switched off or much too long."""
@@ -309,7 +306,7 @@ class language_model:
         # A word model need not spell the words it does not know, so that bits per character would
         # flatter it: the fewer words it knows, the more.
         with_bits = vocabulary.units != "words"
-        metrics = (_PERPLEXITY, _ACCURACY)
+        metrics = (PERPLEXITY, _ACCURACY)
         if with_bits:
             metrics = (_BITS, *metrics)
         summarize = functools.partial(_summarize, with_bits=with_bits)
@@ -335,8 +332,7 @@ def _summarize(sums: Mapping[str, float], with_bits: bool) -> dict[str, float]:
     values = {"loss": nats}
     if with_bits:
         values["bits_per_character"] = sums["nats"] / math.log(2) / max(sums["characters"], 1)
-    perplexity = math.exp(min(nats, 700.0))
-    return values | {"perplexity": perplexity, "accuracy": sums["right"] / sums["symbols"]}
+    return values | {"perplexity": perplexity(nats), "accuracy": sums["right"] / sums["symbols"]}
 
 
 def _fingerprint(encoded: Mapping[str, Encoded], cut: Sequence[int]) -> str:

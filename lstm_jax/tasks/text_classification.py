@@ -19,10 +19,12 @@ from lstm_jax.config import (
     part_of,
     parts_of,
     register,
+    values_of,
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, cut, cut_note, longest_of
 from lstm_jax.data.labelled import Labelled, LabelledSource
 from lstm_jax.data.sources import SPLITS
+from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError, did_you_mean
 from lstm_jax.models.naive_bayes import naive_bayes
@@ -163,15 +165,12 @@ class text_classification:
         self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute = FLOAT32
     ) -> TextClassifier:
         """The Flax module for a tokenizer and classes."""
-        options = {
-            field.name: getattr(self.model, field.name) for field in dataclasses.fields(self.model)
-        }
         return TextClassifier(
             vocabulary_size=len(tokenizer),
             classes=len(classes),
             dtype=compute.dtype,
             remat=compute.remat,
-            **options,
+            **values_of(self.model),
         )
 
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
@@ -242,12 +241,7 @@ class text_classification:
         return self.data.tokenizer([self._clean(text) for text, _ in found["train"]])
 
     def _clean(self, text: str) -> str:
-        for step in self.data.steps:
-            text = step(text)
-            if not isinstance(text, str):
-                name = getattr(step, "func", step).__name__
-                raise UserError(f"data.steps: {name} returned {type(text).__name__}, not text")
-        return text
+        return apply_steps(text, self.data.steps)
 
     def _encode(self, found: Labelled, tokenizer: Tokenizer, classes: Sequence[str]) -> _Prepared:
         data, numbers = self.data, {name: i for i, name in enumerate(classes)}

@@ -13,6 +13,7 @@ from lstm_jax.models.ngram import probabilities
 from lstm_jax.tasks.dynamic_evaluation import Dynamic, gradient_roots, read_text
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.neural_cache import Cache, cache_probabilities
+from lstm_jax.tasks.perplexity import perplexity
 
 _BATCHES = 100  # of the training text, for the mean square of gradients
 
@@ -80,7 +81,8 @@ def evaluate_text(
         found = probabilities(texts["train"].ids, text.ids, len(vocabulary), counts.order)
         probability += counts.weight * found[1:]
     nats = -float(np.log(probability).sum())
-    values = {"loss": nats / len(probability), "perplexity": math.exp(nats / len(probability))}
+    mean = nats / len(probability)
+    values = {"loss": mean, "perplexity": perplexity(mean)}
     if vocabulary.units != "words":
         characters = int(text.characters[1:].sum())
         values["bits_per_character"] = nats / math.log(2) / max(characters, 1)

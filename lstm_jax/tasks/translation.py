@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,19 +20,21 @@ from lstm_jax.config import (
     part_of,
     parts_of,
     register,
+    values_of,
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.pairs import Pairs, PairSource
 from lstm_jax.data.sources import SPLITS
+from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.seq2seq import Seq2Seq
-from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.perplexity import PERPLEXITY, perplexity
+from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Sums
 from lstm_jax.tasks.translation_figures import draw_attention
 from lstm_jax.tasks.translation_scores import metrics, require_sacrebleu, scores
 from lstm_jax.tasks.translator import SearchOptions, Translator
 
-_PERPLEXITY = Metric("perplexity", "perplexity per symbol", decimals=2)
 _TOKENIZER = "tokenizer.json"
 _PREDICTED = 1024  # lines that are read before the first is answered: enough to sort by length
 _SHOWN = 5  # examples at the end of a run
@@ -139,10 +140,12 @@ class _Pairs(BucketedBatches):
     Attributes:
       texts: (source, target) of every row.
       sources: the symbols of every source.
+      target_symbols: how many there are in all targets, each with END.
     """
 
     texts: Sequence[tuple[str, str]]
     sources: Sequence[np.ndarray]
+    target_symbols: int
 
 
 @register("task")
@@ -186,11 +189,8 @@ class translation:
 
     def network(self, tokenizer: Tokenizer, compute: Compute = FLOAT32) -> Seq2Seq:
         """The Flax module for a tokenizer; BEGIN and END stand behind its symbols."""
-        options = {
-            field.name: getattr(self.model, field.name)
-            for field in dataclasses.fields(self.model)
-            if field.name != "weight_drop"
-        }
+        options = values_of(self.model)
+        del options["weight_drop"]  # of the parameters, before the network sees them
         return Seq2Seq(
             vocabulary_size=len(tokenizer) + 2, dtype=compute.dtype, remat=compute.remat, **options
         )
@@ -243,9 +243,7 @@ class translation:
         return {"predict": "translate lines, for instance with --input=file, or - for a pipe"}
 
     def _clean(self, text: str) -> str:
-        for step in self.data.steps:
-            text = step(text)
-        return text
+        return apply_steps(text, self.data.steps)
 
     def _pairs(self) -> Pairs:
         """The pairs after the pipeline's steps."""
@@ -261,8 +259,9 @@ class translation:
 
     def _dataset(self, pairs: Pairs, tokenizer: Tokenizer) -> Dataset:
         data, notes = self.data, []
+        encoded = {split: self._encode(pairs[split], tokenizer) for split in SPLITS}
         train, dropped = self._batches(
-            pairs["train"], tokenizer, data.batch_size, data.seed, data.max_length
+            pairs["train"], encoded["train"], data.batch_size, data.seed, data.max_length
         )
         if dropped:
             notes.append(
@@ -270,7 +269,7 @@ class translation:
                 f"{data.max_length:,} {tokenizer.units} and were left out"
             )
         splits = {
-            split: self._batches(pairs[split], tokenizer, data.evaluation_batch_size)[0]
+            split: self._batches(pairs[split], encoded[split], data.evaluation_batch_size)[0]
             for split in SPLITS
         }
         for split, batches in splits.items():
@@ -279,13 +278,12 @@ class translation:
         for batches in (train, *splits.values()):
             digest.update(batches.fingerprint().encode())
         sizes = ", ".join(f"{len(pairs[split]):,} {split}" for split in SPLITS)
-        targets = sum(len(tokenizer.encode(target).ids) + 1 for _, target in train.texts)
         return Dataset(
             train=train,
             splits=splits,
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
-            units=(f"target {tokenizer.units}", targets / len(train)),
+            units=(f"target {tokenizer.units}", train.target_symbols / len(train)),
             fingerprint=digest.hexdigest(),
             notes=[
                 f"{sizes} pairs; {len(tokenizer):,} symbols",
@@ -294,23 +292,25 @@ class translation:
             ],
         )
 
+    def _encode(
+        self, pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Sources and targets as symbols, each target with END."""
+        end = np.array([len(tokenizer) + 1], np.int32)
+        return [
+            (tokenizer.encode(source).ids, np.concatenate([tokenizer.encode(target).ids, end]))
+            for source, target in pairs
+        ]
+
     def _batches(
         self,
         pairs: Sequence[tuple[str, str]],
-        tokenizer: Tokenizer,
+        encoded: Sequence[tuple[np.ndarray, np.ndarray]],
         batch_size: int,
         seed: int | None = None,
         max_length: int | None = None,
     ) -> tuple[_Pairs, int]:
         """The batches, and how many pairs were left out of them."""
-        end = np.array([len(tokenizer) + 1], np.int32)
-        encoded = [
-            (
-                tokenizer.encode(source).ids,
-                np.concatenate([tokenizer.encode(target).ids, end]),
-            )
-            for source, target in pairs
-        ]
         kept = [
             i
             for i, (source, target) in enumerate(encoded)
@@ -328,6 +328,7 @@ class translation:
         batches = _Pairs(sequences, {}, batch_size=batch_size, bounds=bounds, seed=seed)
         batches.texts = [pairs[i] for i in kept]
         batches.sources = sequences["source"]
+        batches.target_symbols = sum(map(len, sequences["target"]))
         return batches, len(pairs) - len(kept)
 
     def _learner(self, tokenizer: Tokenizer, compute: Compute) -> Learner:
@@ -354,7 +355,7 @@ class translation:
             initial_carry,
             loss,
             _summarize,
-            (*metrics(), _PERPLEXITY),
+            (*metrics(), PERPLEXITY),
             weight="symbols",
             score=score,
         )
@@ -413,7 +414,7 @@ def _apply(network: Seq2Seq, params: Any, *arguments: Any, **options: Any) -> An
 
 def _summarize(sums: Mapping[str, float]) -> dict[str, float]:
     nats = sums["nats"] / sums["symbols"]
-    return {"loss": nats, "perplexity": math.exp(min(nats, 700.0))}
+    return {"loss": nats, "perplexity": perplexity(nats)}
 
 
 def _notes(split: str, batches: _Pairs, tokenizer: Tokenizer) -> list[str]:
