@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lstm_jax.config import PositiveInt, Seed, register
-from lstm_jax.data.sources import SPLITS
+from lstm_jax.data.held_out import SPLITS
 
 Pairs = dict[str, list[tuple[str, str]]]
 

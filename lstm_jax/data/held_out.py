@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lstm_jax.data.sources import SPLITS
 from lstm_jax.errors import ConfigError, UserError
 
+SPLITS = ("train", "validation", "test")
 Record = TypeVar("Record", bound=tuple[Any, ...])
 Named = TypeVar("Named")
 

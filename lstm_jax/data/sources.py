@@ -11,10 +11,10 @@ from pathlib import Path
 
 from lstm_jax.config import Fraction, register
 from lstm_jax.data.files import read_text
+from lstm_jax.data.held_out import SPLITS, path_field, require_paths
 from lstm_jax.data.tfds import read_tfds
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import UserError
 
-SPLITS = ("train", "validation", "test")
 Documents = Mapping[str, Sequence[str]]  # texts of each split
 Source = Callable[[], Documents]
 
@@ -98,17 +98,13 @@ def text_file(
       ConfigError: no file is named, or the shares leave nothing to train on.
       UserError: when it is called: a file is missing, empty, or not UTF-8.
     """
-    if not path:
-        raise ConfigError("path: names no file")
     own = {"validation": validation_path, "test": test_path}
     shares = {"validation": validation_share, "test": test_share}
-    taken = sum(share for split, share in shares.items() if not own[split])
-    if taken >= 1:
-        raise ConfigError(f"validation_share, test_share: together must be below 1, got {taken:g}")
+    require_paths({"train": path, **own}, shares)
 
     def read() -> Documents:
         documents: dict[str, list[str]] = {split: [] for split in SPLITS}
-        for text in _read("path", path):
+        for text in _read("train", path):
             test_from = len(text) - (0 if test_path else round(len(text) * test_share))
             end = test_from - (0 if validation_path else round(len(text) * validation_share))
             documents["train"].append(text[:end])
@@ -116,20 +112,20 @@ def text_file(
             documents["test"].append(text[test_from:])
         for split, paths in own.items():
             if paths:
-                documents[split] = _read(f"{split}_path", paths)
+                documents[split] = _read(split, paths)
         return documents
 
     return read
 
 
-def _read(field: str, paths: Sequence[str]) -> list[str]:
+def _read(split: str, paths: Sequence[str]) -> list[str]:
     files: list[Path] = []
     for path in (Path(path).expanduser() for path in paths):
         found = sorted(path.glob("*.txt")) if path.is_dir() else [path]
         if not found:
-            raise UserError(f"data.{field}: the folder {path} holds no .txt file")
+            raise UserError(f"{path_field(split)}: the folder {path} holds no .txt file")
         files += found
-    return [read_text(f"data.{field}", file) for file in files]
+    return [read_text(path_field(split), file) for file in files]
 
 
 @register("source")

@@ -23,7 +23,8 @@ from lstm_jax.config import (
     register,
     values_of,
 )
-from lstm_jax.data.sources import SPLITS, Source
+from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.sources import Source
 from lstm_jax.data.streams import RandomWindows, StreamWindows
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Encoded, Tokenizer, load_tokenizer

@@ -3,7 +3,7 @@
 import lzma
 from collections.abc import Mapping
 
-from lstm_jax.data.sources import SPLITS
+from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.tokenizers import Tokenizer
 from lstm_jax.models.ngram import cross_entropy
 

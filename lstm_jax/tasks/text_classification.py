@@ -22,8 +22,8 @@ from lstm_jax.config import (
     values_of,
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, cut, cut_note, longest_of
+from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled import Labelled, LabelledSource
-from lstm_jax.data.sources import SPLITS
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError, did_you_mean

@@ -23,8 +23,8 @@ from lstm_jax.config import (
     values_of,
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
+from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.pairs import Pairs, PairSource
-from lstm_jax.data.sources import SPLITS
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
@@ -36,7 +36,6 @@ from lstm_jax.tasks.translation_scores import metrics, require_sacrebleu, scores
 from lstm_jax.tasks.translator import SearchOptions, Translator
 
 _TOKENIZER = "tokenizer.json"
-_PREDICTED = 1024  # lines that are read before the first is answered: enough to sort by length
 _SHOWN = 5  # examples at the end of a run
 
 
@@ -229,14 +228,13 @@ class translation:
             draw_attention(translator, pairs[i][0], figures / f"attention_{number}.png")
 
     def predict(
-        self, assets: Path, params: Any, lines: Iterable[str]
+        self, assets: Path, params: Any, lines: Sequence[str]
     ) -> Iterator[Mapping[str, Any]]:
         """The translation of every line, in order."""
-        translator, lines = self.translator(assets, params), iter(lines)
-        while chunk := [line for line, _ in zip(lines, range(_PREDICTED), strict=False)]:
-            for text in translator.translate([self._clean(line) for line in chunk]):
-                # One line for each: a model may have learnt to write line breaks.
-                yield {"translation": " ".join(text.splitlines())}
+        translator = self.translator(assets, params)
+        for text in translator.translate([self._clean(line) for line in lines]):
+            # One line for each: a model may have learnt to write line breaks.
+            yield {"translation": " ".join(text.splitlines())}
 
     def commands(self) -> Mapping[str, str]:
         """The commands for a finished run."""
