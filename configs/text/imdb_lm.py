@@ -48,7 +48,7 @@ def get_config(mode: str = ""):
         optimizer={"name": "adamw", "learning_rate": 3e-3, "b2": 0.99, "weight_decay": 0.0},
         schedule={"name": "warmup_cosine", "warmup": 0.03, "end": 0.02},  # shares of run and peak
         train={
-            "duration": "2 epochs",
+            "duration": "3 epochs",
             "report_every": "50 steps",
             "evaluate_every": "0.5 epochs",
             "checkpoint_every": "200 steps",

@@ -20,8 +20,8 @@ def get_config(mode: str = ""):
             "source": "generated_pairs" if mode == "smoke" else "tsv_pairs",
             "tokenizer": {"name": "bpe", "size": 4000},  # one for both languages
             "max_length": 100,  # symbols of the longest training text
-            "batch_size": 64,  # pairs in a step
-            "buckets": 8,  # lengths to which batches are padded
+            "batch_size": 32,  # pairs in a step
+            "buckets": 12,  # lengths to which batches are padded
         },
         model={
             "cell": {"name": "lstm", "forget_bias": 1.0},
@@ -31,18 +31,17 @@ def get_config(mode: str = ""):
             "copying": True,  # names and placeholders go over as they are
             "dropout": 0.3,  # share of activations
             "token_dropout": 0.1,  # share of symbols
-            "weight_drop": 0.2,  # share of recurrent weights
         },
         loss={"label_smoothing": 0.1},
         search={"beam_size": 5, "length_penalty": 0.6},
-        optimizer={"name": "adamw", "learning_rate": 2e-3, "b2": 0.98, "weight_decay": 0.01},
+        optimizer={"name": "adamw", "learning_rate": 1.5e-3, "b2": 0.98, "weight_decay": 0.01},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
         averaging={"name": "ema", "decay": 0.998},
         train={
-            "duration": "40 epochs",
+            "duration": "18 epochs",
             "report_every": "100 steps",
             "evaluate_every": "2 epochs",
-            "checkpoint_every": "500 steps",
+            "checkpoint_every": "1000 steps",
             "gradient_clip_norm": 1.0,  # global norm
         },
     )
