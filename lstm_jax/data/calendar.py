@@ -96,12 +96,16 @@ class Frequency:
         return tuple(f"{name}{turn}" for name in self._calendar_cycles() for turn in turns)
 
     def features(self, start: np.datetime64, count: int) -> np.ndarray:
-        """The calendar at `count` steps from `start` on, float32 [count, features].
+        """The calendar at `count` steps from `start` on, as `features_of` gives it."""
+        return self.features_of(self.stamps(start, count))
+
+    def features_of(self, stamps: np.ndarray) -> np.ndarray:
+        """The calendar at some times, float32 [times, features].
 
         Of each cycle (time of day, day of the week, ...) the position in it, and its sine and
         cosine, all within [-0.5, 0.5].
         """
-        local = self._local(self.stamps(start, count))
+        local = self._local(stamps)
         columns = []
         for name in self._calendar_cycles():
             # The position of the last step of a cycle is 0.5, and one step on it begins anew.
@@ -109,7 +113,7 @@ class Frequency:
             angle = 2 * np.pi * position / length
             columns += [position / last - 0.5, np.sin(angle) / 2, np.cos(angle) / 2]
         if not columns:
-            return np.zeros((count, 0), np.float32)
+            return np.zeros((len(stamps), 0), np.float32)
         return np.stack(columns, axis=-1).astype(np.float32)
 
     def stamps(self, start: np.datetime64, count: int, first: int = 0) -> np.ndarray:
