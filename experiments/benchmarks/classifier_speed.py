@@ -27,7 +27,8 @@ from report import header, markdown, save
 import lstm_jax as lj
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.loader import endless
-from lstm_jax.models.text_classifier import ClassifierDropout, TextClassifier, apply
+from lstm_jax.models.classifier import apply
+from lstm_jax.models.text_classifier import TextClassifier, TextDropout
 
 _VOCABULARY, _SIZE = 20_000, 128
 Step = Callable[[Any], float]  # a batch to its loss
@@ -46,7 +47,7 @@ def main() -> None:
     batches = [data[i] for i in range(min(options.batches, len(data)))]
     network = TextClassifier(
         vocabulary_size=_VOCABULARY, classes=2, cell=lj.lstm, embedding_size=_SIZE,
-        hidden_size=_SIZE, pooling=("max", "mean"), dropout=ClassifierDropout(output=0.0),
+        hidden_size=_SIZE, pooling=("max", "mean"), dropout=TextDropout(output=0.0),
     )  # fmt: skip
     one = jnp.ones((1, 1), jnp.int32)
     params = network.init(jax.random.key(0), one, jnp.ones(1, jnp.int32))["params"]

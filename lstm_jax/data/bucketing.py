@@ -11,9 +11,10 @@ class BucketedBatches:
     """Random access to whole batches of sequences, each padded to the bound of its bucket.
 
     A record's bucket is the smallest bound that none of its sequences is longer than. A batch is a
-    dict: for every name of `sequences` numbers int32 [batch, bound], zeros behind the end, and
-    `NAME_lengths` int32 [batch]; every array of `values`; `rows` int32 [batch], the number of the
-    record; and `valid` bool [batch]: a bucket's last batch is filled up with rows that are not.
+    dict: for every name of `sequences` an array [batch, bound, ...], int32 or float32 as they are,
+    zeros behind the end, and `NAME_lengths` int32 [batch]; every array of `values`; `rows` int32
+    [batch], the number of the record; and `valid` bool [batch]: a bucket's last batch is filled up
+    with rows that are not.
 
     With a seed every epoch has an order of its own, of records within a bucket and of batches. It
     is a function of seed, epoch and index alone, so that a position is all one needs to go on.
@@ -40,7 +41,7 @@ class BucketedBatches:
         """Sorts the records into buckets.
 
         Args:
-          sequences: for each name, one array of numbers a record.
+          sequences: for each name, one array [time, ...] a record, all of one kind.
           values: for each name, an array with one row a record.
           batch_size: records in a batch.
           bounds: lengths to which batches are padded.
@@ -92,7 +93,7 @@ class BucketedBatches:
             digest.update(f"{name} {len(sequences)}".encode())
             digest.update(np.array([len(s) for s in sequences], np.int64).tobytes())
             for sequence in sequences:
-                digest.update(sequence.astype(np.int32).tobytes())
+                digest.update(sequence.astype(_type(sequence)).tobytes())
         for name, values in sorted(self._values.items()):
             digest.update(f"{name} {values.dtype}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
@@ -123,7 +124,8 @@ class BucketedBatches:
         }
         batch["rows"][: len(rows)] = rows
         for name, sequences in self._sequences.items():
-            padded = np.zeros((size, bound), np.int32)
+            one = sequences[rows[0]]
+            padded = np.zeros((size, bound, *one.shape[1:]), _type(one))
             lengths = np.zeros(size, np.int32)
             for i, row in enumerate(rows):
                 lengths[i] = len(sequences[row])
@@ -134,6 +136,10 @@ class BucketedBatches:
             filled[: len(rows)] = values[rows]
             batch[name] = filled
         return batch
+
+
+def _type(sequence: np.ndarray) -> Any:
+    return np.float32 if sequence.dtype.kind == "f" else np.int32
 
 
 def longest_of(sequences: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:

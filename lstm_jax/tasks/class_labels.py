@@ -1,12 +1,47 @@
-"""The names of classes, kept with a run."""
+"""The names of classes, as they are found, numbered and kept with a run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lstm_jax.config import write_atomically
-from lstm_jax.errors import UserError
+from lstm_jax.errors import UserError, did_you_mean
 from lstm_jax.json_files import read_json
+
+
+def classes_of(labels: Iterable[str]) -> list[str]:
+    """The classes of the training split, sorted.
+
+    Raises:
+      UserError: there is one alone.
+    """
+    classes = sorted(set(labels))
+    if len(classes) < 2:
+        raise UserError(
+            f"data: the training split has one class only, {classes[0]!r}; two are needed"
+        )
+    return classes
+
+
+def numbered(split: str, labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """The number of the class of every record, int32 [records].
+
+    >>> numbered("test", ["b", "a"], ["a", "b"]).tolist()
+    [1, 0]
+
+    Raises:
+      UserError: a class is none of those.
+    """
+    numbers = {name: i for i, name in enumerate(classes)}
+    unknown = sorted(set(labels) - set(numbers))
+    if unknown:
+        raise UserError(
+            f"data: the {split} split has a class {unknown[0]!r} that the training split does "
+            f"not have; {did_you_mean(unknown[0], numbers)}"
+        )
+    return np.array([numbers[label] for label in labels], np.int32)
 
 
 def save_classes(classes: Sequence[str], path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The loss of a classifier of texts, and the figures that come of it."""
+"""The loss of a classifier of sequences, and the figures that come of it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,9 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.config import Fraction, NonNegativeFloat
+from lstm_jax.models.classifier import RecurrentClassifier, apply
 from lstm_jax.models.pooling import valid_steps
-from lstm_jax.models.text_classifier import TextClassifier, apply
 from lstm_jax.tasks.task import Array, Batch, Sums
+
+# (key, inputs [batch, time, ...], lengths [batch]) -> inputs
+Augment = Callable[[Array, Array, Array], Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class ClassificationLoss:
       adversarial: weight of the loss on vectors moved a little in the direction that harms most
         (T. Miyato, A. Dai and I. Goodfellow, arXiv 1605.07725); 0 for none. It costs a second
         pass.
-      adversarial_norm: how far the vectors of a text are moved, all together, as a share of their
+      adversarial_norm: how far the vectors of a record are moved, all together, as a share of their
         norm; that of the paper is about 0.02 for texts of 240 words.
     """
 
@@ -33,62 +36,69 @@ class ClassificationLoss:
 
 
 def classification_loss(
-    network: TextClassifier,
+    network: RecurrentClassifier,
     options: ClassificationLoss,
+    inputs: str,
+    augment: Augment | None,
     params: Any,
     carry: Any,
     batch: Batch,
     key: Array | None,
 ) -> tuple[Array, Any, Sums]:
-    """The mean loss of the valid texts of a batch, the carry as it came, and sums for the figures.
+    """The mean loss of a batch's valid records, the carry as it came, and sums for the figures.
 
     Args:
       network: the classifier.
       options: what is minimised; at evaluation the plain cross-entropy is.
+      inputs: the name of the sequences in a batch.
+      augment: what is done to the inputs of training; None for nothing.
       params: its parameters.
       carry: of no consequence.
-      batch: `tokens`, `tokens_lengths`, `labels` and `valid`, as `BucketedBatches` gives them.
-      key: of dropout; None at evaluation.
+      batch: the sequences and their lengths, `labels` and `valid`, as `BucketedBatches` gives them.
+      key: of dropout and augmentation; None at evaluation.
     """
     noise: dict[str, Any] = {"deterministic": key is None}
     if key is not None:
         noise["rngs"] = {"dropout": key}
-    x_tbe = apply(network, params, batch["tokens"], method="embed")
+    sequences, lengths = batch[inputs], batch[f"{inputs}_lengths"]
+    if key is not None and augment is not None:
+        sequences = augment(jax.random.fold_in(key, 1), sequences, lengths)
+    x_tbf = apply(network, params, sequences, method="embed")
 
-    def cost(x_tbe: Array, params: Any) -> tuple[Array, Array]:
-        logits = apply(network, params, x_tbe, batch["tokens_lengths"], method="classify", **noise)
+    def cost(x_tbf: Array, params: Any) -> tuple[Array, Array]:
+        logits = apply(network, params, x_tbf, lengths, method="classify", **noise)
         targets = jax.nn.one_hot(batch["labels"], logits.shape[-1])
         if key is not None:
             targets = optax.smooth_labels(targets, options.label_smoothing)
         nats = optax.softmax_cross_entropy(logits, targets)
         return jnp.sum(jnp.where(batch["valid"], nats, 0)), logits
 
-    nats, logits = cost(x_tbe, params)
+    nats, logits = cost(x_tbf, params)
     sums = _count(logits, batch) | {"nats": nats}
     total = nats
     if key is not None and options.adversarial:
         # Nothing is differentiated twice: where the vectors are moved to counts as given.
-        still = jax.lax.stop_gradient((x_tbe, params))
+        still = jax.lax.stop_gradient((x_tbf, params))
         harm, _ = jax.grad(cost, has_aux=True)(*still)
-        valid = valid_steps(batch["tokens_lengths"], len(x_tbe))
-        moved = x_tbe + _step(harm, still[0] * valid, options.adversarial_norm)
+        valid = valid_steps(lengths, len(x_tbf))
+        moved = x_tbf + _step(harm, still[0] * valid, options.adversarial_norm)
         total = (nats + options.adversarial * cost(moved, params)[0]) / (1 + options.adversarial)
-    return total / jnp.maximum(sums["texts"], 1), carry, sums
+    return total / jnp.maximum(sums["records"], 1), carry, sums
 
 
-def _step(harm_tbe: Array, x_tbe: Array, norm: float) -> Array:
-    """Along the gradient, each text as far as `norm` times the norm of its vectors."""
-    own, length = (jnp.linalg.norm(x, axis=(0, 2), keepdims=True) for x in (x_tbe, harm_tbe))
-    return norm * own * harm_tbe / jnp.maximum(length, 1e-12)
+def _step(harm_tbf: Array, x_tbf: Array, norm: float) -> Array:
+    """Along the gradient, each record as far as `norm` times the norm of its vectors."""
+    own, length = (jnp.linalg.norm(x, axis=(0, 2), keepdims=True) for x in (x_tbf, harm_tbf))
+    return norm * own * harm_tbf / jnp.maximum(length, 1e-12)
 
 
 def _count(logits: Array, batch: Batch) -> Sums:
-    """Sums for the figures: how many texts, and by class how many of it, chosen, and right."""
+    """Sums for the figures: how many records, and by class how many of it, chosen, and right."""
     valid, classes = batch["valid"], logits.shape[-1]
     of = jax.nn.one_hot(batch["labels"], classes) * valid[:, None]
     chosen = jax.nn.one_hot(jnp.argmax(logits, -1), classes) * valid[:, None]
     found = {"of": of, "chosen": chosen, "right": of * chosen}
-    sums = {"texts": jnp.sum(valid, dtype=jnp.float32)}
+    sums = {"records": jnp.sum(valid, dtype=jnp.float32)}
     for name, values in found.items():
         sums |= {f"{name}_{i}": total for i, total in enumerate(jnp.sum(values, axis=0))}
     return sums
@@ -101,7 +111,7 @@ def summarize(sums: Mapping[str, float], count: int) -> dict[str, float]:
     # A class that is neither there nor chosen has no F1.
     f1 = [2 * r / b for r, b in zip(right, both, strict=True) if b > 0]
     return {
-        "loss": sums["nats"] / sums["texts"],
-        "accuracy": sum(right) / sums["texts"],
+        "loss": sums["nats"] / sums["records"],
+        "accuracy": sum(right) / sums["records"],
         "macro_f1": sum(f1) / len(f1),
     }

@@ -1,19 +1,15 @@
 """Text classification: which class a text is of."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cells import Cell
 from lstm_jax.config import (
-    NonNegativeInt,
     PositiveInt,
     Seed,
     part_of,
@@ -26,22 +22,19 @@ from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled import Labelled, LabelledSource
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
-from lstm_jax.errors import ConfigError, UserError, did_you_mean
+from lstm_jax.errors import UserError
 from lstm_jax.models.naive_bayes import naive_bayes
-from lstm_jax.models.text_classifier import POOLINGS, ClassifierDropout, TextClassifier, apply
-from lstm_jax.tasks.class_labels import load_classes, save_classes
-from lstm_jax.tasks.classification_figures import draw_confusion, write_errors
-from lstm_jax.tasks.classification_loss import (
-    ClassificationLoss,
-    classification_loss,
-    summarize,
+from lstm_jax.models.text_classifier import TextClassifier, TextDropout
+from lstm_jax.tasks.class_labels import classes_of, load_classes, numbered, save_classes
+from lstm_jax.tasks.classification import (
+    ClassifierOptions,
+    classification_learner,
+    probabilities_of,
 )
-from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner, Metric
+from lstm_jax.tasks.classification_figures import draw_confusion, write_errors
+from lstm_jax.tasks.classification_loss import ClassificationLoss
+from lstm_jax.tasks.task import FLOAT32, Compute, Dataset, Learner
 
-_ACCURACY = Metric("accuracy", "accuracy", lower_is_better=False, decimals=4)
-_F1 = Metric("macro_f1", "F1, mean of the classes", lower_is_better=False, decimals=4)
-_LOSS = Metric("loss", "nats")
-_MANY_TEXTS = 5000
 _VOCABULARY, _CLASSES = "vocabulary.json", "classes.json"
 
 
@@ -80,7 +73,7 @@ class LabelledTextData:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierOptions:
+class TextClassifierOptions(ClassifierOptions):
     """The network.
 
     Attributes:
@@ -95,25 +88,8 @@ class ClassifierOptions:
       dropout: what is dropped in training.
     """
 
-    cell: Callable[[int], Cell] = part_of("cell", "lstm")
     embedding_size: PositiveInt = 64
-    hidden_size: PositiveInt = 64
-    num_layers: PositiveInt = 1
-    last_size: PositiveInt | None = None
-    bidirectional: bool = True
-    pooling: tuple[str, ...] = ("max",)
-    head_size: NonNegativeInt = 0
-    dropout: ClassifierDropout
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.pooling if name not in POOLINGS]
-        if unknown or not self.pooling:
-            name = unknown[0] if unknown else ""
-            raise ConfigError(f"pooling: there is no {name!r}; {did_you_mean(name, POOLINGS)}")
-        try:
-            self.cell(self.hidden_size)
-        except ValueError as error:
-            raise ConfigError(f"cell: {error}") from None
+    dropout: TextDropout
 
 
 class _Prepared(NamedTuple):
@@ -136,14 +112,14 @@ class text_classification:
     """
 
     data: LabelledTextData
-    model: ClassifierOptions
+    model: TextClassifierOptions
     loss: ClassificationLoss
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the texts, and makes or takes the tokenizer and the classes of the run."""
         found = self.data.source()
         tokenizer = self._make_tokenizer(found, assets)
-        classes = _classes(found)
+        classes = classes_of(label for _, label in found["train"])
         prepared = self._encode(found, tokenizer, classes)
         dataset = self._dataset(prepared, tokenizer, classes)
         # A finished run that is only evaluated need not be ours to write to.
@@ -199,7 +175,7 @@ class text_classification:
         classes = load_classes(assets / _CLASSES)
         test = self.data.source()["test"]
         texts = [text for text, _ in test]
-        labels = _numbered("test", test, {name: i for i, name in enumerate(classes)})
+        labels = numbered("test", [label for _, label in test], classes)
         probability = self.probabilities(assets, params, texts)
         draw_confusion(labels, probability.argmax(-1), classes, figures / "confusion_matrix.png")
         write_errors(texts, labels, probability, classes, figures / "surprising_errors.txt")
@@ -223,7 +199,10 @@ class text_classification:
         classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
         ids = [tokenizer.encode(self._clean(text)).ids for text in texts]
         ids = cut(ids, self.data.evaluation_max_length, self.data.keep)
-        return self._probabilities(self.network(tokenizer, classes), params, ids)
+        network, data = self.network(tokenizer, classes), self.data
+        return probabilities_of(
+            network, params, ids, batch_size=data.evaluation_batch_size, buckets=data.buckets
+        )
 
     def commands(self) -> Mapping[str, str]:
         """The commands for a finished run."""
@@ -244,13 +223,12 @@ class text_classification:
         return apply_steps(text, self.data.steps)
 
     def _encode(self, found: Labelled, tokenizer: Tokenizer, classes: Sequence[str]) -> _Prepared:
-        data, numbers = self.data, {name: i for i, name in enumerate(classes)}
-        prepared = _Prepared({}, {}, [])
+        data, prepared = self.data, _Prepared({}, {}, [])
         for split in SPLITS:
             whole = [tokenizer.encode(self._clean(text)).ids for text, _ in found[split]]
             most = data.max_length if split == "train" else data.evaluation_max_length
             prepared.ids[split] = cut(whole, most, data.keep)
-            prepared.labels[split] = _numbered(split, found[split], numbers)
+            prepared.labels[split] = numbered(split, [label for _, label in found[split]], classes)
             prepared.notes.extend(_notes(split, whole, prepared.ids[split], most))
         return prepared
 
@@ -291,65 +269,7 @@ class text_classification:
 
     def _learner(self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute) -> Learner:
         network = self.network(tokenizer, classes, compute)
-
-        def init(key: Array) -> Any:
-            return network.init(key, jnp.zeros((1, 1), jnp.int32), jnp.ones(1, jnp.int32))["params"]
-
-        def initial_carry(params: Any, batch_size: int) -> Any:
-            del params, batch_size
-            return ()
-
-        loss = functools.partial(classification_loss, network, self.loss)
-        figures = functools.partial(summarize, count=len(classes))
-        return Learner(init, initial_carry, loss, figures, (_ACCURACY, _F1, _LOSS), weight="texts")
-
-    def _probabilities(
-        self, network: TextClassifier, params: Any, ids: Sequence[np.ndarray]
-    ) -> np.ndarray:
-        """The probability of every class for every text [texts, classes]."""
-        sequences = {"tokens": ids}
-        lengths = longest_of(sequences)
-        # Few texts share lengths with those of the next call; many are worth lengths of their own.
-        last = (int(lengths.max(initial=16)) - 1).bit_length()
-        bounds: Sequence[int] = [1 << power for power in range(4, last + 1)]
-        if len(ids) >= _MANY_TEXTS:
-            bounds = best_bounds(lengths, self.data.buckets)
-        batches = BucketedBatches(
-            sequences, {}, batch_size=self.data.evaluation_batch_size, bounds=bounds
-        )
-        found = np.zeros((len(ids), network.classes), np.float32)
-        for i in range(len(batches)):
-            batch = batches[i]
-            rows = batch["rows"][batch["valid"]]
-            logits = _apply(network, params, batch["tokens"], batch["tokens_lengths"])
-            found[rows] = jax.nn.softmax(logits)[: len(rows)]
-        return found
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(network: TextClassifier, params: Any, tokens: Array, lengths: Array) -> Array:
-    return apply(network, params, tokens, lengths)
-
-
-def _classes(found: Labelled) -> list[str]:
-    classes = sorted({label for _, label in found["train"]})
-    if len(classes) < 2:
-        raise UserError(
-            f"data: the training split has one class only, {classes[0]!r}; two are needed"
-        )
-    return classes
-
-
-def _numbered(
-    split: str, records: Sequence[tuple[str, str]], numbers: Mapping[str, int]
-) -> np.ndarray:
-    unknown = sorted({label for _, label in records} - set(numbers))
-    if unknown:
-        raise UserError(
-            f"data: the {split} split has a class {unknown[0]!r} that the training split does "
-            f"not have; {did_you_mean(unknown[0], numbers)}"
-        )
-    return np.array([numbers[label] for _, label in records], np.int32)
+        return classification_learner(network, jnp.zeros((1, 1), jnp.int32), self.loss, "tokens")
 
 
 def _notes(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.models.classifier import POOLINGS
 from lstm_jax.models.pooling import AttentionPooling, last_output, max_output, mean_output
-from lstm_jax.models.text_classifier import POOLINGS, ClassifierDropout, TextClassifier
+from lstm_jax.models.text_classifier import TextClassifier, TextDropout
 
 
 def make(**options):
@@ -99,7 +100,7 @@ def test_the_layers_are_named_and_shaped_as_those_of_a_language_model():
 @pytest.mark.parametrize("what", ["words", "input", "hidden", "output"])
 def test_dropout_is_there_in_training_alone(what):
     rates = dict.fromkeys(("words", "input", "hidden", "output"), 0.0) | {what: 0.5}
-    model = make(dropout=ClassifierDropout(**rates), num_layers=2)
+    model = make(dropout=TextDropout(**rates), num_layers=2)
     params = init(model)
     tokens, lengths = jnp.ones((4, 3), int), jnp.full(4, 3)
     still = apply(model, params, tokens, lengths)

@@ -14,8 +14,8 @@ import pytest
 from lstm_jax.cli.main import main
 from lstm_jax.config import find
 from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.models.classifier import apply
 from lstm_jax.models.naive_bayes import naive_bayes
-from lstm_jax.models.text_classifier import apply
 from lstm_jax.tasks.class_labels import load_classes
 from lstm_jax.tasks.classification_loss import _step
 from lstm_jax.training import build_experiment, experiment, load_config
@@ -143,7 +143,7 @@ def test_adversarial_training_costs_more_than_the_plain_loss(tmp_path):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
         costs[weight, norm] = float(loss)
         # The figures that are reported are those of the texts as they are.
-        assert float(sums["nats"] / sums["texts"]) == pytest.approx(costs[0.0, 1.0], rel=1e-5)
+        assert float(sums["nats"] / sums["records"]) == pytest.approx(costs[0.0, 1.0], rel=1e-5)
     # A step of no length changes nothing, a longer one harms more.
     assert costs[1.0, 0.0] == pytest.approx(costs[0.0, 1.0], rel=1e-5)
     assert costs[1.0, 0.0] < costs[1.0, 0.02] < costs[1.0, 0.5]
