@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from lstm_jax.config.registry import find
 from lstm_jax.config.types import PartOf, Pattern, Range
+from lstm_jax.errors import ConfigError
 
 REQUIRED = inspect.Parameter.empty
 
@@ -61,8 +62,22 @@ def section_fields(factory: Callable[..., Any], values: Mapping[str, Any]) -> di
     for field in fields(factory).values():
         result[field.name] = field
         if field.part is not None and field.part.inline:
-            result |= section_fields(find(field.part.kind, values[field.name]), values)
+            inner = section_fields(find(field.part.kind, values[field.name]), values)
+            _require_distinct(field, values[field.name], inner, fields(factory))
+            result |= inner
     return result
+
+
+def _require_distinct(
+    field: Field, name: str, inner: Mapping[str, Field], own: Mapping[str, Field]
+) -> None:
+    """One value in a config cannot be two fields'."""
+    shared = sorted(inner.keys() & own.keys())
+    if shared:
+        raise ConfigError(
+            f"{field.name}: the {field.part.kind if field.part else ''} {name!r} has a field "
+            f"{shared[0]!r}, and so has the section it stands in; rename that of the part"
+        )
 
 
 def needs_program(factory: Callable[..., Any]) -> bool:

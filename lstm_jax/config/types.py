@@ -70,6 +70,7 @@ def parts_of(kind: str, default: tuple[str, ...] = ()) -> Any:
 
 
 PositiveInt = Annotated[int, Range(1)]
+LayerCount = Annotated[int, Range(1, 1000)]  # each is traced and compiled
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 NonNegativeInt = Annotated[int, Range(0)]
 PositiveFloat = Annotated[float, Range(0, open_low=True)]

@@ -6,16 +6,17 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Cell, weight_drop
 from lstm_jax.config import (
+    LayerCount,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveInt,
+    Range,
     Rate,
     Seed,
     part_of,
@@ -94,7 +95,7 @@ class ModelOptions:
     cell: Callable[[int], Cell] = part_of("cell", "lstm")
     embedding_size: PositiveInt = 64
     hidden_size: PositiveInt = 256
-    num_layers: PositiveInt = 2
+    num_layers: LayerCount = 2
     last_size: PositiveInt | None = None
     dropout: Rate = 0.0
     regularization: Regularization
@@ -135,7 +136,7 @@ class SampleOptions:
       prompt: text to begin with.
     """
 
-    length: NonNegativeInt = 400
+    length: Annotated[int, Range(0, 1_000_000)] = 400
     temperature: NonNegativeFloat = 0.7
     prompt: str = "The "
 

@@ -1,23 +1,17 @@
 """What a run would need, told before any step of it is run."""
 
-import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from lstm_jax.errors import UserError
 from lstm_jax.tasks.task import Batch
 from lstm_jax.training.experiment import Experiment
 from lstm_jax.training.flops import model_flops
+from lstm_jax.training.room import byte_text, placed, require_room, size_on_device
 from lstm_jax.training.session import count_parameters, describe
 from lstm_jax.training.setup import Setup, set_up
 from lstm_jax.training.state import state_shardings
 from lstm_jax.training.writers import require_writers
-
-_ROOM = 0.9  # of a device's memory that a program can hope for
 
 
 def dry_run(experiment: Experiment, assets: Path) -> Iterator[str]:
@@ -40,14 +34,14 @@ def dry_run(experiment: Experiment, assets: Path) -> Iterator[str]:
     program: Any = setup.train_step
     compiled = program.lower(shapes, batch).compile()
     parts = _memory(setup, shapes, batch, compiled)
-    yield f"memory of every device, {_bytes(sum(parts.values()))}:"
+    yield f"memory of every device, {byte_text(sum(parts.values()))}:"
     for name, size in parts.items():
-        yield f"  {_bytes(size):>14}  {name}"
+        yield f"  {byte_text(size):>14}  {name}"
     batch_flops = model_flops(setup.learner, setup.shapes, setup.dataset.train[0])
     yield f"{batch_flops:.3g} floating-point operations in the products of a step"
     if setup.plan.steps:
         yield f"{batch_flops * setup.plan.steps:.3g} in those of the run"
-    yield _fits(sum(parts.values()), setup)
+    yield f"it fits: {require_room(sum(parts.values()), setup.place, 'it')}"
 
 
 def _placed(setup: Setup) -> tuple[Any, Batch]:
@@ -58,20 +52,16 @@ def _placed(setup: Setup) -> tuple[Any, Batch]:
         state_shardings(setup.shapes, setup.place.mesh, size),
         setup.place.batch(batch, size),
     )
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        (setup.shapes, batch),
-        shardings,
-    )
+    return placed((setup.shapes, batch), shardings)
 
 
 def _memory(setup: Setup, shapes: Any, batch: Any, compiled: Any) -> dict[str, int]:
     """Bytes of one device by part; what the compiler needs besides arrays is the rest."""
     parts = {
-        "parameters": _size(shapes.params),
-        "optimiser": _size(shapes.opt_state),
-        "carry": _size(shapes.carry),
-        "batch": _size(batch),
+        "parameters": size_on_device(shapes.params),
+        "optimiser": size_on_device(shapes.opt_state),
+        "carry": size_on_device(shapes.carry),
+        "batch": size_on_device(batch),
     }
     analysis = compiled.memory_analysis()
     if analysis is not None:
@@ -80,32 +70,3 @@ def _memory(setup: Setup, shapes: Any, batch: Any, compiled: Any) -> dict[str, i
         extra = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         parts["copies of what cannot be taken over"] = max(extra, 0)
     return parts
-
-
-def _size(tree: Any) -> int:
-    """Bytes on one device."""
-    leaves = jax.tree.leaves(tree)
-    shapes = [(leaf.sharding.shard_shape(leaf.shape), leaf.dtype.itemsize) for leaf in leaves]
-    return sum(math.prod(shape) * size for shape, size in shapes)
-
-
-def _fits(needed: int, setup: Setup) -> str:
-    """That it fits the device, or the machine's memory where that is the device's."""
-    device = setup.place.mesh.devices.flat[0]
-    limit = (device.memory_stats() or {}).get("bytes_limit")
-    where = f"one {device.device_kind}"
-    if limit is None:
-        limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        needed, where = needed * setup.place.mesh.size, "this machine"
-    room = f"{_bytes(needed)} of the {_bytes(limit)} of {where}"
-    if needed > _ROOM * limit:
-        raise UserError(f"it does not fit: {room}")
-    return f"it fits: {room}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

@@ -13,6 +13,7 @@ from lstm_jax.training.durations import Length, Progress, Units, measure, measur
 from lstm_jax.training.experiment import Experiment
 from lstm_jax.training.mesh import Placement, make_mesh
 from lstm_jax.training.optimization import make_optimizer
+from lstm_jax.training.room import placed, require_room, size_on_device
 from lstm_jax.training.state import (
     StepOptions,
     TrainState,
@@ -117,6 +118,8 @@ def set_up(
         )
 
     shapes = jax.eval_shape(first_state)
+    shardings = state_shardings(shapes, place.mesh, dataset.batch_size)
+    _require_room(shapes, shardings, place)
     train_step = make_train_step(
         learner,
         optimizer,
@@ -127,7 +130,7 @@ def set_up(
         ),
         batch_size=dataset.batch_size,
         shardings=(
-            state_shardings(shapes, place.mesh, dataset.batch_size),
+            shardings,
             place.batch(dataset.train[0], dataset.batch_size),
         ),
     )
@@ -135,6 +138,13 @@ def set_up(
     return Setup(
         learner, dataset, plan, place, optimizer, schedule, first_state, train_step, shapes
     )
+
+
+def _require_room(shapes: TrainState, shardings: TrainState, place: Placement) -> None:
+    """An allocation that fails ends the process, with a text that is not ours."""
+    held = placed(shapes._replace(key=()), shardings._replace(key=()))
+    needed = size_on_device(held) + size_on_device(held.params)  # the gradient
+    require_room(needed, place, "the model with its optimizer's state and its gradient")
 
 
 def build_optimizer(

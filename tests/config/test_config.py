@@ -244,6 +244,16 @@ def test_a_part_of_another_package_is_named_by_its_path(tmp_path, monkeypatch):
     assert "no text_step" in problems(complete, Outer, {"steps": ("os:system",)})[0]
 
 
+def test_a_part_beside_its_section_has_no_field_of_the_same_name(tmp_path, monkeypatch):
+    (tmp_path / "own_source.py").write_text(
+        "from lstm_jax import register\n"
+        "@register('source')\ndef sized(*, size: int = 1):\n    return size\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (problem,) = problems(complete, Outer, {"source": "own_source:sized"})
+    assert "source: the source 'own_source:sized' has a field 'size', and so has" in problem
+
+
 def test_two_parts_of_one_name_are_refused():
     def lstm():
         pass

@@ -77,9 +77,13 @@ class Hosts:
         assert set(self.codes()) == {0}, self.outputs()
 
     def output(self, process: int) -> str:
-        """What a process said; without what the collectives of CPUs say on their own."""
+        """What a process said; without what the collectives of CPUs say on their own.
+
+        Their threads write into each other's lines, so that a line may begin anywhere in it.
+        """
         lines = self.logs[process].read_text(errors="replace").splitlines(keepends=True)
-        return "".join(line for line in lines if not line.startswith("[Gloo] "))
+        gloo = ("[Gloo] ", "connected peer ranks")
+        return "".join(line for line in lines if not any(text in line for text in gloo))
 
     def outputs(self) -> str:
         return "\n".join(f"--- {i}:\n{self.output(i)}" for i in range(len(self.logs)))

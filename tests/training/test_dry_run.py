@@ -17,10 +17,19 @@ def test_a_dry_run_tells_and_leaves_nothing(tmp_path, capsys):
 
 
 def test_what_does_not_fit_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: 1000 if name == "SC_PHYS_PAGES" else 1)
+    monkeypatch.setattr("os.sysconf", lambda name: 150_000 if name == "SC_PHYS_PAGES" else 1)
     command = ["train", f"--config={CHAR_LM}:smoke", f"--workdir={tmp_path}", "--dry_run"]
-    assert main(command) == 2
-    assert "it does not fit: " in capsys.readouterr().err
+    assert main(command) == 2, "parameters find room, what else a step needs does not"
+    assert "lstm-jax train: it does not fit: " in capsys.readouterr().err
+
+
+def test_a_model_beyond_all_memory_is_refused_before_it_is_made(tmp_path, capsys):
+    command = ["train", f"--config={CHAR_LM}:smoke", f"--workdir={tmp_path / 'run'}"]
+    assert main([*command, "--config.model.hidden_size=600000000"]) == 2
+    told = capsys.readouterr().err
+    assert "the model with its optimizer's state and its gradient does not fit: " in told
+    assert main([*command, "--config.model.num_layers=2000000000"]) == 2
+    assert "model.num_layers: must be int in [1, 1000]" in capsys.readouterr().err
 
 
 def test_operations_of_products_convolutions_and_branches():
