@@ -92,7 +92,7 @@ def _start_from_language_model(values, backward):
         "learning_rates": ("^embedding/=0.3", "^layer_0/=0.5"),  # factors
         "unfreeze": ("^embedding/=0.4 epochs", "^layer_0/=0.2 epochs"),
     }
-    values["data"]["max_length"] = 400
+    values["loss"] = {"adversarial": 1.0}
     values["train"]["duration"] = "2 epochs"
 
 
