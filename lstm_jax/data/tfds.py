@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lstm_jax.errors import UserError, did_you_mean
 
 
@@ -36,6 +38,31 @@ def read_tfds(
             where = f"data.dataset: {dataset}, record {number} of {split}, {field}"
             texts.append(_text(where, record[field], features[field]))
     return found
+
+
+def read_tfds_arrays(
+    dataset: str, split: str, data_dir: str | None, features: Sequence[str]
+) -> list[np.ndarray]:
+    """Numbers and images of a split: an array for each feature, with a row for every record.
+
+    Args:
+      dataset: name in the catalogue.
+      split: in TFDS's own words for splits.
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      features: names of features, each of one shape in all records.
+
+    Raises:
+      UserError: the dataset or the split does not exist, or cannot be prepared or decoded here.
+    """
+    data, _ = _open(dataset, split, data_dir)
+    try:
+        records = [[record[name] for name in features] for record in data]
+    except ImportError as error:
+        raise UserError(
+            f"data.dataset: {dataset} cannot be decoded: {error}; images need Pillow "
+            "(pip install pillow)"
+        ) from None
+    return [np.stack(values) for values in zip(*records, strict=True)]
 
 
 def _open(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any], Any]:

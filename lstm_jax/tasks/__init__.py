@@ -1,6 +1,8 @@
 """One file a task: data, model, loss, metrics, and what one shows of the result."""
 
 from lstm_jax.tasks.language_model import language_model
+from lstm_jax.tasks.memory import memory
+from lstm_jax.tasks.series_classification import series_classification
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 from lstm_jax.tasks.text_classification import text_classification
 from lstm_jax.tasks.translation import translation
@@ -12,6 +14,8 @@ __all__ = [
     "Metric",
     "Task",
     "language_model",
+    "memory",
+    "series_classification",
     "text_classification",
     "translation",
 ]

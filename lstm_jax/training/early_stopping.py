@@ -23,10 +23,12 @@ class EarlyStopping:
     Attributes:
       patience: evaluations without an improvement after which the run ends; never, if None.
       min_delta: what an evaluation must be better by, in the unit of the metric, to count.
+      target: value of the metric that is good enough, so that the run ends; none, if None.
     """
 
     patience: PositiveInt | None = None
     min_delta: NonNegativeFloat = 0.0
+    target: float | None = None
 
     def begin(self) -> dict[str, Any]:
         """What is known before the first evaluation."""
@@ -45,6 +47,15 @@ class EarlyStopping:
             return {"best": score, "evaluations": 0}
         return {"best": best, "evaluations": history["evaluations"] + 1}
 
-    def ends(self, history: dict[str, Any]) -> bool:
-        """Whether the run is over."""
-        return self.patience is not None and history["evaluations"] >= self.patience
+    def ends(self, history: dict[str, Any], *, lower_is_better: bool = True) -> bool:
+        """Whether the run is over.
+
+        Args:
+          history: what is known.
+          lower_is_better: the direction of the metric, which tells what the target means.
+        """
+        if self.patience is not None and history["evaluations"] >= self.patience:
+            return True
+        if self.target is None or history["best"] is None:
+            return False
+        return history["best"] <= (self.target if lower_is_better else -self.target)

@@ -53,7 +53,10 @@ class Session:
     def ended(self) -> bool:
         """Whether nothing is left to train."""
         stopping = self.run.experiment.early_stopping
-        return self.setup.plan.total.reached(self.progress) or stopping.ends(self.early_stopping)
+        if self.setup.plan.total.reached(self.progress):
+            return True
+        metric = self.setup.learner.metrics[0]
+        return stopping.ends(self.early_stopping, lower_is_better=metric.lower_is_better)
 
     @property
     def evaluation_params(self) -> Any:

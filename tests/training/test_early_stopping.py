@@ -33,3 +33,22 @@ def _ends_at(rule, scores):
 )
 def test_the_run_ends_after_as_many_evaluations(patience, min_delta, scores, end):
     assert _ends_at(EarlyStopping(patience=patience, min_delta=min_delta), scores) == end
+
+
+@pytest.mark.parametrize(
+    ("target", "lower", "scores", "end"),
+    [
+        (2.0, True, [5, 3, 2.0, 1], 2),
+        (2.0, True, [5, math.nan, 3], None),
+        (0.9, False, [-0.5, -0.85, -0.95], 2),  # scores are negated where higher is better
+        (0.9, False, [-0.5, -0.6], None),
+    ],
+)
+def test_the_run_ends_at_the_target(target, lower, scores, end):
+    rule = EarlyStopping(target=target)
+    history, ended = rule.begin(), None
+    for i, score in enumerate(scores):
+        history = rule.observe(history, score)
+        if ended is None and rule.ends(history, lower_is_better=lower):
+            ended = i
+    assert ended == end

@@ -1,0 +1,48 @@
+"""The adding problem: the sum of two marked numbers among 600 (Hochreiter and Schmidhuber, 1997).
+
+Command: lstm-jax train --config=configs/synthetic/adding.py --workdir=runs/adding
+"""
+
+from lstm_jax.training import experiment
+
+
+def get_config(mode: str = ""):
+    """`:smoke` runs the same code in seconds."""
+    config = experiment(
+        task="memory",
+        seed=0,  # of initialisation
+        data={
+            "problem": "adding",
+            "length": 600,  # steps of a sequence
+            "batch_size": 32,
+            "evaluation_examples": 500,  # of validation, of test, and of every split of `lengths`
+        },
+        model={
+            # Memories of all lengths up to that of the problem, from the start (arXiv 1804.11188).
+            "cell": {"name": "lstm", "chrono_max": 600},
+            "hidden_size": 64,
+        },
+        optimizer={"name": "adam", "learning_rate": 5e-3},
+        schedule={"name": "constant"},
+        train={
+            "duration": "6000 steps",
+            "report_every": "50 steps",
+            "evaluate_every": "100 steps",
+            "checkpoint_every": "500 steps",
+            "gradient_clip_norm": 1.0,  # global norm
+            "writers": (),
+        },
+        early_stopping={"target": 5e-4},  # mean squared error; always answering 1 has 0.167
+    )
+    if mode == "smoke":
+        config.data.length = 12
+        config.data.lengths = ("20",)
+        config.data.evaluation_examples = 64
+        config.model.cell.chrono_max = 12
+        config.model.hidden_size = 12
+        config.train.duration = "60 steps"
+        config.train.report_every = "20 steps"
+        config.train.evaluate_every = "30 steps"
+    elif mode:
+        raise ValueError(f"there is no mode {mode!r}; there is: smoke")
+    return config

@@ -1,0 +1,51 @@
+"""Parity, trained on 3 to 40 steps and tested on up to 256 (M. Beck et al., arXiv 2405.04517).
+
+Command: lstm-jax train --config=configs/synthetic/parity.py:lstm --workdir=runs/parity_lstm
+         and with slstm, mlstm, min_lstm in place of lstm
+"""
+
+from lstm_jax.training import experiment
+
+CELLS = ("lstm", "slstm", "mlstm", "min_lstm")
+
+
+def get_config(mode: str = ""):
+    """The mode is the cell, lstm if none; `:smoke` runs the same code in seconds."""
+    if mode not in ("", "smoke", *CELLS):
+        raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(CELLS)}, smoke")
+    config = experiment(
+        task="memory",
+        seed=0,  # of initialisation
+        data={
+            "problem": "parity",
+            "min_length": 3,  # steps of the shortest sequences of training and validation
+            "max_length": 40,
+            "lengths": ("40", "64", "128", "256"),  # of the splits length_40, length_64, ...
+            "batch_size": 64,
+            "evaluation_examples": 500,
+        },
+        model={
+            "cell": {"name": mode if mode in CELLS else "lstm"},
+            "hidden_size": 32,
+            "num_layers": 2,
+        },
+        optimizer={"name": "adam", "learning_rate": 5e-3},
+        schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
+        train={
+            "duration": "4000 steps",
+            "report_every": "50 steps",
+            "evaluate_every": "200 steps",
+            "checkpoint_every": "1000 steps",
+            "gradient_clip_norm": 1.0,  # global norm
+            "writers": (),
+        },
+    )
+    if mode == "smoke":
+        config.data.max_length = 8
+        config.data.lengths = ("8", "12")
+        config.data.evaluation_examples = 64
+        config.model.hidden_size = 8
+        config.train.duration = "40 steps"
+        config.train.report_every = "10 steps"
+        config.train.evaluate_every = "20 steps"
+    return config

@@ -1,0 +1,55 @@
+"""Digits of MNIST read pixel by pixel, 784 steps (Q. V. Le et al., arXiv 1504.00941).
+
+Command: lstm-jax train --config=configs/synthetic/sequential_mnist.py --workdir=runs/smnist
+         and with :permuted, or :rows for 28 steps of a row each, which is far easier
+"""
+
+from lstm_jax.training import experiment
+
+MODES = ("permuted", "rows", "smoke")
+
+
+def get_config(mode: str = ""):
+    """`:permuted` reads the pixels in an order drawn once, `:rows` a row at a step.
+
+    `:smoke` runs the same code in seconds, on generated sequences: it needs no data.
+    """
+    if mode and mode not in MODES:
+        raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
+    rows = mode == "rows"
+    pixels = {
+        "problem": "sequential_mnist",
+        "permuted": mode == "permuted",
+        "read": "rows" if rows else "pixels",
+    }
+    config = experiment(
+        task="memory",
+        seed=0,  # of initialisation
+        data={
+            **({"problem": "temporal_order", "length": 20} if mode == "smoke" else pixels),
+            "batch_size": 64,
+            "evaluation_batch_size": 200,
+        },
+        model={
+            "cell": {"name": "lstm", "chrono_max": None if rows else 784},
+            "hidden_size": 128,
+        },
+        optimizer={"name": "adam", "learning_rate": 2e-3},
+        schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
+        train={
+            "duration": "3 epochs" if rows else "60 minutes",
+            "report_every": "50 steps",
+            "evaluate_every": "1 epoch" if rows else "10 percent",
+            "checkpoint_every": "500 steps",
+            "gradient_clip_norm": 1.0,  # global norm
+            "writers": (),
+        },
+    )
+    if mode == "smoke":
+        config.data.evaluation_examples = 64
+        config.model.cell.chrono_max = 20
+        config.model.hidden_size = 8
+        config.train.duration = "40 steps"
+        config.train.report_every = "10 steps"
+        config.train.evaluate_every = "20 steps"
+    return config

@@ -1,0 +1,42 @@
+"""Temporal order: in which order two symbols came (Hochreiter and Schmidhuber, 1997).
+
+Command: lstm-jax train --config=configs/synthetic/temporal_order.py --workdir=runs/order
+"""
+
+from lstm_jax.training import experiment
+
+
+def get_config(mode: str = ""):
+    """`:three` asks for three symbols, `:smoke` runs the same code in seconds."""
+    config = experiment(
+        task="memory",
+        seed=0,  # of initialisation
+        data={
+            "problem": "temporal_order",
+            "length": 100,  # steps of the shortest sequences; the longest have 110
+            "relevant": 3 if mode == "three" else 2,  # symbols that matter
+            "batch_size": 32,
+            "evaluation_examples": 500,
+        },
+        model={"cell": {"name": "lstm", "forget_bias": 3.0}, "hidden_size": 32},
+        optimizer={"name": "adam", "learning_rate": 5e-3},
+        schedule={"name": "constant"},
+        train={
+            "duration": "6000 steps",
+            "report_every": "50 steps",
+            "evaluate_every": "100 steps",
+            "checkpoint_every": "500 steps",
+            "gradient_clip_norm": 1.0,  # global norm
+            "writers": (),
+        },
+        early_stopping={"target": 0.999},  # accuracy
+    )
+    if mode == "smoke":
+        config.data.length = 20
+        config.data.evaluation_examples = 64
+        config.train.duration = "40 steps"
+        config.train.report_every = "10 steps"
+        config.train.evaluate_every = "20 steps"
+    elif mode not in ("", "three"):
+        raise ValueError(f"there is no mode {mode!r}; there are: three, smoke")
+    return config

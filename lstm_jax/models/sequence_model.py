@@ -1,0 +1,85 @@
+"""A plain recurrent network in Flax linen: layers of any cell, and a linear map at the end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells import Array, Cell
+from lstm_jax.cells.precision import computing_in
+from lstm_jax.flax.linen import RNN
+from lstm_jax.kernels import Remat
+from lstm_jax.models.pooling import last_output
+
+
+class SequenceModel(nn.Module, kw_only=True):
+    """Recurrent layers over symbols or vectors, read at every step or behind the last one.
+
+    Symbols enter as unit vectors: a row of the first layer's kernel for each. Params: `layer_0`,
+    `layer_1`, ..., and `output`.
+
+    >>> import lstm_jax as lj
+    >>> model = SequenceModel(outputs=2, cell=lj.lstm, hidden_size=8, symbols=3)
+    >>> symbols, lengths = jnp.zeros((4, 5), int), jnp.array([5, 2, 1, 5])
+    >>> variables = model.init(jax.random.key(0), symbols, lengths)
+    >>> model.apply(variables, symbols, lengths).shape
+    (4, 5, 2)
+
+    Attributes:
+      outputs: numbers that are given out.
+      cell: makes the cell of a layer from its hidden size.
+      hidden_size: size of each recurrent layer.
+      num_layers: number of recurrent layers.
+      dropout: share of the elements between layers, and of what the last one says, that is dropped
+        in training, at every step anew.
+      symbols: how many symbols there are; 0 if inputs are vectors.
+      every_step: whether there is an output for every step, or for the last valid one alone.
+      dtype: type of the products; parameters and outputs are float32.
+      remat: what the backward pass computes again instead of keeping it, as in `lstm_jax.scan`.
+    """
+
+    outputs: int
+    cell: Callable[[int], Cell]
+    hidden_size: int = 64
+    num_layers: int = 1
+    dropout: float = 0.0
+    symbols: int = 0
+    every_step: bool = True
+    dtype: str = "float32"
+    remat: Remat = "none"
+
+    @nn.compact
+    def __call__(self, inputs: Array, lengths: Array, *, deterministic: bool = True) -> Array:
+        """Outputs [batch, time, outputs], or [batch, outputs] behind the last step.
+
+        Args:
+          inputs: symbols [batch, time], or vectors [batch, time, features].
+          lengths: how many steps of each example are valid [batch].
+          deterministic: no dropout; otherwise the key "dropout" is needed.
+        """
+        drop = nn.Dropout(self.dropout, deterministic=deterministic)
+        x_tbf = self.vectors(inputs)
+        for i in range(self.num_layers):
+            layer = RNN(self.layer_cell(), time_major=True, name=f"layer_{i}")
+            _, x_tbf = layer(x_tbf, lengths=lengths, remat=self.remat)
+            x_tbf = drop(x_tbf)
+        output = nn.Dense(self.outputs, name="output")
+        if not self.every_step:
+            return output(last_output(x_tbf, lengths).astype(jnp.float32))
+        return jnp.swapaxes(output(x_tbf.astype(jnp.float32)), 0, 1)
+
+    def vectors(self, inputs: Array) -> Array:
+        """What the first layer reads [time, batch, features]."""
+        by_time = jnp.swapaxes(inputs, 0, 1)
+        return jax.nn.one_hot(by_time, self.symbols) if self.symbols else by_time
+
+    def layer_cell(self) -> Cell:
+        """The cell of a layer."""
+        return computing_in(self.cell(self.hidden_size), self.dtype)
+
+
+def apply(network: SequenceModel, params: Any, *arguments: Any, **options: Any) -> Any:
+    """Applies the network to parameters."""
+    return network.apply({"params": params}, *arguments, **options)
