@@ -284,7 +284,9 @@ def _candidates(stamps: Sequence[np.ndarray], time_zone: str | None) -> list[Fre
     if not len(gaps):
         return []
     found = _by_months(stamps, time_zone) if gaps.min() >= 28 * _DAY else []
-    if gaps.min() == _DAY and gaps.max() == 3 * _DAY:
+    days = np.concatenate(list(stamps)).astype("datetime64[D]")
+    weekends = np.ptp(days.astype(np.int64)) >= 7 and np.is_busday(days).all()
+    if gaps.min() == _DAY and weekends:
         found.append(Frequency("B", 1, time_zone))
     # The gap that most neighbours have: a few rows that are missing, or too many, change nothing.
     values, counts = np.unique(gaps, return_counts=True)

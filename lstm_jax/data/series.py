@@ -1,12 +1,12 @@
 """Time series in memory: values with gaps, covariates known ahead, and what is constant."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lstm_jax.data.calendar import Frequency
+from lstm_jax.data.calendar import Frequency, parse_frequency
 from lstm_jax.errors import UserError
 
 
@@ -29,6 +29,35 @@ class Series(NamedTuple):
     statics: np.ndarray
 
 
+class SeriesLayout(NamedTuple):
+    """What tables must have in common for one model to read them.
+
+    Attributes:
+      frequency: of all series.
+      known_names: of the covariates that are known ahead.
+      static_names: of what holds for a whole series.
+    """
+
+    frequency: Frequency
+    known_names: tuple[str, ...]
+    static_names: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept with a run."""
+        return {
+            "frequency": str(self.frequency),
+            "time_zone": self.frequency.time_zone,
+            "known_names": list(self.known_names),
+            "static_names": list(self.static_names),
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "SeriesLayout":
+        """What `to_json` made."""
+        frequency = parse_frequency(kept["frequency"], kept["time_zone"])
+        return cls(frequency, tuple(kept["known_names"]), tuple(kept["static_names"]))
+
+
 class SeriesTable(NamedTuple):
     """Series of one frequency, with the same covariates.
 
@@ -46,20 +75,40 @@ class SeriesTable(NamedTuple):
     static_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def layout(self) -> SeriesLayout:
+        """What other tables need for the same model."""
+        return SeriesLayout(self.frequency, self.known_names, self.static_names)
+
     def times(self, series: Series, first: int, count: int) -> np.ndarray:
         """The times of `count` steps of a series from step `first` on, datetime64[s]."""
         return self.frequency.stamps(series.start, count, first)
 
     def fingerprint(self) -> str:
         """A digest of everything that a model sees."""
-        digest = hashlib.sha256(
-            repr((self.frequency, self.known_names, self.static_names)).encode()
-        )
+        digest = hashlib.sha256(repr(self.layout).encode())
         for series in self.series:
             digest.update(f"{series.name} {series.start} {len(series.values)}".encode())
             for array in (series.values, series.known, series.statics):
                 digest.update(np.ascontiguousarray(array, np.float32).tobytes())
         return digest.hexdigest()
+
+
+class SeriesSource(Protocol):
+    """Where series come from."""
+
+    def __call__(self, file: str | None = None, like: SeriesLayout | None = None, /) -> SeriesTable:
+        """Reads the series.
+
+        Args:
+          file: another file with the same columns, for a forecast: its last rows may hold
+            covariates alone.
+          like: the layout of the table that a model was trained on; the one found has the same.
+
+        Raises:
+          UserError: they cannot be used.
+        """
+        ...
 
 
 def series_of_arrays(
@@ -120,7 +169,16 @@ def series_of_arrays(
         tuple(static_names),
     )
     require_sound(table)
-    return table
+    return table._replace(notes=missing_notes(table.series))
+
+
+def missing_notes(series: Sequence[Series]) -> tuple[str, ...]:
+    """A sentence that says how much is missing; none if nothing is."""
+    total = sum(len(each.values) for each in series)
+    missing = sum(int(np.isnan(each.values).sum()) for each in series)
+    if not missing:
+        return ()
+    return (f"{missing:,} of {total:,} values are missing ({missing / total:.1%})",)
 
 
 def require_sound(table: SeriesTable) -> None:
