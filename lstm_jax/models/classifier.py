@@ -42,7 +42,8 @@ class RecurrentClassifier(nn.Module, kw_only=True):
     poolings at once are those of J. Howard and S. Ruder, "Universal Language Model Fine-tuning for
     Text Classification", arXiv 1801.06146, section 3.3.
 
-    A subclass has `embed(inputs) -> vectors [time, batch, features]`.
+    A subclass has `embed(inputs) -> vectors [time, batch, features]`, and `steps_of` where there
+    are fewer vectors than inputs.
 
     Params: `layer_0`, `layer_1`, ...; `pooling` of attention; `hidden`; `output`.
 
@@ -92,11 +93,16 @@ class RecurrentClassifier(nn.Module, kw_only=True):
           lengths: how many steps of each are valid [batch].
           deterministic: no dropout; otherwise the key "dropout" is needed.
         """
-        return self.classify(self.embed(inputs), lengths, deterministic=deterministic)
+        x_tbf, steps = self.embed(inputs), self.steps_of(lengths)
+        return self.classify(x_tbf, steps, deterministic=deterministic)
 
     def embed(self, inputs: Array) -> Array:
         """Vectors [time, batch, features] from sequences [batch, time, ...]."""
         raise NotImplementedError
+
+    def steps_of(self, lengths: Array) -> Array:
+        """How many vectors `embed` makes of sequences of these lengths."""
+        return lengths
 
     def classify(self, x_tbf: Array, lengths: Array, *, deterministic: bool = True) -> Array:
         """Logits [batch, classes] from vectors [time, batch, features]."""

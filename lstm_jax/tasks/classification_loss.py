@@ -64,9 +64,10 @@ def classification_loss(
     if key is not None and augment is not None:
         sequences = augment(jax.random.fold_in(key, 1), sequences, lengths)
     x_tbf = apply(network, params, sequences, method="embed")
+    steps = network.steps_of(lengths)
 
     def cost(x_tbf: Array, params: Any) -> tuple[Array, Array]:
-        logits = apply(network, params, x_tbf, lengths, method="classify", **noise)
+        logits = apply(network, params, x_tbf, steps, method="classify", **noise)
         targets = jax.nn.one_hot(batch["labels"], logits.shape[-1])
         if key is not None:
             targets = optax.smooth_labels(targets, options.label_smoothing)
@@ -80,7 +81,7 @@ def classification_loss(
         # Nothing is differentiated twice: where the vectors are moved to counts as given.
         still = jax.lax.stop_gradient((x_tbf, params))
         harm, _ = jax.grad(cost, has_aux=True)(*still)
-        valid = valid_steps(lengths, len(x_tbf))
+        valid = valid_steps(steps, len(x_tbf))
         moved = x_tbf + _step(harm, still[0] * valid, options.adversarial_norm)
         total = (nats + options.adversarial * cost(moved, params)[0]) / (1 + options.adversarial)
     return total / jnp.maximum(sums["records"], 1), carry, sums

@@ -1,0 +1,240 @@
+"""Where series with a class come from, by split.
+
+A source checks its fields when it is made and reads when it is called, so that a finished run can
+be used where its data are gone. A split without data of its own takes a share of the training
+series, of every class as large a share as can be, chosen by a seed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from lstm_jax.config import Fraction, Range, Seed, register
+from lstm_jax.data.held_out import SPLITS, path_field, require_paths
+from lstm_jax.data.series_files import read_numbers, read_table
+from lstm_jax.data.timeseries_files import LabelledSeries, read_series
+from lstm_jax.errors import ConfigError, UserError
+
+SeriesBySplit = Mapping[str, Sequence[LabelledSeries]]
+
+
+class LabelledSeriesSource(NamedTuple):
+    """Series with a class, and how a user's own file of the same layout is read.
+
+    Attributes:
+      read: the series of every split.
+      read_file: those of one file, where a class may be unknown: `(where, path) -> series`.
+    """
+
+    read: Callable[[], SeriesBySplit]
+    read_file: Callable[[str, Path], list[LabelledSeries]]
+
+
+@register("labelled_series_source")
+def archive_files(
+    *,
+    path: tuple[str, ...],
+    validation_path: tuple[str, ...] = (),
+    test_path: tuple[str, ...] = (),
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.2,
+    split_seed: Seed = 0,
+) -> LabelledSeriesSource:
+    """Files of the UEA archive (`.ts`), of the UCR archive (tables), or of `numpy.savez` (`.npz`).
+
+    Args:
+      path: files to train on, separated by commas: NAME_TRAIN.ts.
+      validation_path: files of the validation split, none to take a share of `path`.
+      test_path: files of the test split, NAME_TEST.ts; none to take a share of `path`.
+      validation_share: share of the series for validation, without files of its own.
+      test_share: share of the series for the test, without files of its own.
+      split_seed: of the draw of these shares.
+
+    Raises:
+      ConfigError: no file is named, or the shares leave nothing to train on.
+      UserError: when it is called: a file cannot be used.
+    """
+    paths = {"train": path, "validation": validation_path, "test": test_path}
+    shares = {"validation": validation_share, "test": test_share}
+    return _source(paths, shares, split_seed, read_series)
+
+
+@register("labelled_series_source")
+def labelled_csv(
+    *,
+    path: tuple[str, ...],
+    validation_path: tuple[str, ...] = (),
+    test_path: tuple[str, ...] = (),
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.2,
+    split_seed: Seed = 0,
+    id_column: str = "unique_id",
+    label_column: str = "label",
+    value_columns: tuple[str, ...] = ("y",),
+) -> LabelledSeriesSource:
+    """CSV files in long form: a row for each step of a series, in the order of time.
+
+    Columns are parted by commas, semicolons or tabs, and named in the first row. Empty cells are
+    missing values.
+
+    Args:
+      path: files to train on, separated by commas.
+      validation_path: files of the validation split, none to take a share of `path`.
+      test_path: files of the test split, none to take a share of `path`.
+      validation_share: share of the series for validation, without files of its own.
+      test_share: share of the series for the test, without files of its own.
+      split_seed: of the draw of these shares.
+      id_column: the column that says which series a row is of.
+      label_column: the column with the class, the same in all rows of a series; a file to predict
+        needs none.
+      value_columns: the columns with the values, one for each dimension.
+
+    Raises:
+      ConfigError: no file or column is named, or the shares leave nothing to train on.
+      UserError: when it is called: a file cannot be used; line and column are named.
+    """
+    if not value_columns:
+        raise ConfigError("value_columns: names no column")
+    paths = {"train": path, "validation": validation_path, "test": test_path}
+    shares = {"validation": validation_share, "test": test_share}
+    columns = (id_column, label_column, value_columns)
+    return _source(paths, shares, split_seed, lambda where, file: _read_long(where, file, *columns))
+
+
+def _read_long(
+    where: str, file: Path, id_column: str, label_column: str, value_columns: Sequence[str]
+) -> list[LabelledSeries]:
+    table = read_table(where, str(file))
+    values = np.stack(
+        [read_numbers(table, name, may_miss=True) for name in value_columns], axis=-1
+    ).astype(np.float32)
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(table.cells(id_column)):
+        rows_of.setdefault(name, []).append(row)
+    if label_column not in table.columns:
+        return [LabelledSeries(values[rows], None) for rows in rows_of.values()]
+    labels = [label.strip() for label in table.cells(label_column)]
+    for rows in rows_of.values():
+        other = next((row for row in rows if labels[row] != labels[rows[0]]), None)
+        if other is not None:
+            raise UserError(
+                f"{table.cell(other, label_column)}: {labels[other]!r}, but the series began with "
+                f"{labels[rows[0]]!r}"
+            )
+    known = {row: label for row, label in enumerate(labels) if label not in ("", "?")}
+    return [LabelledSeries(values[rows], known.get(rows[0])) for rows in rows_of.values()]
+
+
+@register("labelled_series_source")
+def generated_shapes(*, size: Annotated[int, Range(40)] = 240) -> LabelledSeriesSource:
+    """Generated waves of three shapes in noise, to try a config without data; nothing measured.
+
+    Two dimensions, the second a quarter of a wave behind, 20 to 40 steps.
+
+    >>> series = generated_shapes(size=40).read()["train"][0]
+    >>> series.values.shape[1], series.label in ("sine", "square", "saw")
+    (2, True)
+
+    Args:
+      size: how many series; a fifth each is for validation and test.
+    """
+
+    def read() -> SeriesBySplit:
+        random = np.random.default_rng(0)
+        found = [_shape(random) for _ in range(size)]
+        fifth = size // 5
+        return {
+            "train": found[2 * fifth :],
+            "validation": found[:fifth],
+            "test": found[fifth : 2 * fifth],
+        }
+
+    return LabelledSeriesSource(read, read_series)
+
+
+_SHAPES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sine": lambda phase: np.sin(2 * np.pi * phase),
+    "square": lambda phase: np.sign(np.sin(2 * np.pi * phase)),
+    "saw": lambda phase: 2 * (phase % 1) - 1,
+}
+
+
+def _shape(random: np.random.Generator) -> LabelledSeries:
+    label = random.choice(list(_SHAPES))
+    steps = int(random.integers(20, 41))
+    phase = random.random() + np.arange(steps)[:, None] / random.uniform(8, 14) + [0, 0.25]
+    values = _SHAPES[label](phase) + 0.2 * random.standard_normal(phase.shape)
+    return LabelledSeries(values.astype(np.float32), str(label))
+
+
+def _source(
+    paths: Mapping[str, tuple[str, ...]],
+    shares: Mapping[str, float],
+    seed: int,
+    read_file: Callable[[str, Path], list[LabelledSeries]],
+) -> LabelledSeriesSource:
+    taken = require_paths(paths, shares)
+
+    def read() -> SeriesBySplit:
+        found = {split: _read(split, files, read_file) for split, files in paths.items() if files}
+        rows = hold_out_of_every_class([str(s.label) for s in found["train"]], taken, seed)
+        found |= {split: [found["train"][row] for row in chosen] for split, chosen in rows.items()}
+        for split in SPLITS:
+            if not found.get(split):
+                raise UserError(
+                    f"data: the {split} split has no series: name data for it, or a share"
+                )
+        return {split: found[split] for split in SPLITS}
+
+    return LabelledSeriesSource(read, read_file)
+
+
+def _read(
+    split: str,
+    files: Sequence[str],
+    read_file: Callable[[str, Path], list[LabelledSeries]],
+) -> list[LabelledSeries]:
+    found: list[LabelledSeries] = []
+    for name in files:
+        file = Path(name).expanduser()
+        series = read_file(path_field(split), file)
+        for number, one in enumerate(series, start=1):
+            if one.label is None:
+                raise UserError(f"{path_field(split)}: {file}: series {number} has no class")
+        found += series
+    return found
+
+
+def hold_out_of_every_class(
+    labels: Sequence[str], shares: Mapping[str, float], seed: int
+) -> dict[str, np.ndarray]:
+    """The rows of each split; what is in none of the shares is left for training.
+
+    Rows are drawn at equal distances from the list of all rows in the order of their classes, at
+    random within each, so that classes of which a share is less than one have their turn too. A
+    class of one row stays in training.
+
+    >>> rows = hold_out_of_every_class(["a"] * 6 + ["b"] * 4, {"test": 0.2}, seed=0)
+    >>> [len(rows["test"]), sorted(int(row) // 6 for row in rows["test"])]
+    [2, [0, 1]]
+
+    Args:
+      labels: the class of every row.
+      shares: of each split, together below 1.
+      seed: of the draw.
+    """
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(classes[order], kind="stable")]
+    free = order[counts[classes[order]] > 1]
+    found: dict[str, np.ndarray] = {}
+    for split, share in shares.items():
+        count = max(1, round(len(labels) * share)) if share else 0
+        places = ((np.arange(min(count, len(free))) + 0.5) * len(free) / max(count, 1)).astype(int)
+        found[split] = np.sort(free[places])
+        free = np.delete(free, places)
+    held = np.concatenate([*found.values(), np.zeros(0, int)])
+    found["train"] = np.setdiff1d(np.arange(len(labels)), held)
+    return found
