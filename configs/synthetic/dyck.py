@@ -31,6 +31,7 @@ def get_config(mode: str = ""):
             "checkpoint_every": "1000 steps",
             "gradient_clip_norm": 1.0,  # global norm
             "writers": (),
+            "gate_statistics": False,  # pictures at the end show the gates
         },
     )
     if mode == "smoke":

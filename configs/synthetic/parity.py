@@ -32,12 +32,13 @@ def get_config(mode: str = ""):
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
         train={
-            "duration": "4000 steps",
+            "duration": "3000 steps",
             "report_every": "50 steps",
             "evaluate_every": "200 steps",
             "checkpoint_every": "1000 steps",
             "gradient_clip_norm": 1.0,  # global norm
             "writers": (),
+            "gate_statistics": False,  # pictures at the end show the gates
         },
     )
     if mode == "smoke":

@@ -28,6 +28,7 @@ def get_config(mode: str = ""):
             "checkpoint_every": "500 steps",
             "gradient_clip_norm": 1.0,  # global norm
             "writers": (),
+            "gate_statistics": False,  # pictures at the end show the gates
         },
         early_stopping={"target": 0.999},  # accuracy
     )

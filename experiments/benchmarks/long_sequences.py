@@ -4,12 +4,12 @@
     python experiments/benchmarks/long_sequences.py --lengths=256,1024 --rounds=2
 
 Value and gradient in the parameters (batch 4, input and hidden size 64), with remat "none" and
-"sqrt". Memory is what the compiled program takes beside its arguments and results
-(`memory_analysis().temp_size_in_bytes`). On a CPU it is held against the operating system: by how
-much the peak of resident memory grows in a fresh process while it runs the program once. The loss
-is of the last output alone, as a classifier's. With a loss of every output, the outputs and their
-cotangents are there in full whatever else is not kept, so that memory is linear; it stands beside
-the other.
+"sqrt", and by truncated back-propagation in windows of 256 steps. Memory is what the compiled
+program takes beside its arguments and results (`memory_analysis().temp_size_in_bytes`). On a CPU it
+is held against the operating system: by how much the peak of resident memory grows in a fresh
+process while it runs the program once. The loss is of the last output alone, as a classifier's.
+With a loss of every output, the outputs and their cotangents are there in full whatever else is not
+kept, so that memory is linear; it stands beside the other.
 
 Takes one to two minutes on two cores, and 2 GB of memory.
 """
@@ -22,10 +22,11 @@ import jax
 import numpy as np
 from options import parser
 from report import header, markdown, number, save
-from sequence_costs import COMPILATIONS, REMATS, Costs, Program, measure, resident
+from sequence_costs import COMPILATIONS, WAYS, Costs, Program, measure, resident
 
 LENGTHS = [2**k for k in range(8, 17)]
 FIELDS = {"time": "time, ms", "memory": "memory, MB", "compilation": "trace and compile, s"}
+NAMES = {"none": 'remat "none"', "sqrt": 'remat "sqrt"', "windows": "windows of 256"}
 Found = Mapping[Program, Costs]
 
 
@@ -51,27 +52,27 @@ def main() -> None:
 
 def table(found: Found, system: Mapping[Program, float]) -> str:
     """A row a program."""
-    rows = [["length", "remat", *FIELDS.values(), "memory, loss of every output, MB",
+    rows = [["length", "remat or windows", *FIELDS.values(), "memory, loss of every output, MB",
              "growth of resident memory, MB"]]  # fmt: skip
     for program, costs in found.items():
         measured = (getattr(costs, field) for field in (*FIELDS, "every"))
         checked = number(system[program]) if program in system else ""
-        rows.append([f"{program.length:,}", str(program.remat), *map(number, measured), checked])
+        rows.append([f"{program.length:,}", program.way, *map(number, measured), checked])
     return markdown(rows)
 
 
 def slopes(found: Found) -> str:
     """The fitted exponents."""
-    rows = [["exponent of the length", *map(str, REMATS)]]
+    rows = [["exponent of the length", *WAYS]]
     for field, title in FIELDS.items():
-        fitted = (exponent(*curve(found, remat, field)) for remat in REMATS)
+        fitted = (exponent(*curve(found, way, field)) for way in WAYS)
         rows.append([title, *(f"{value:.2f}" for value in fitted)])
     return markdown(rows) + "\n\nFitted to the longer half of the lengths."
 
 
-def curve(found: Found, remat: object, field: str) -> tuple[np.ndarray, np.ndarray]:
+def curve(found: Found, way: str, field: str) -> tuple[np.ndarray, np.ndarray]:
     """Lengths, and the cost of each."""
-    points = [(p.length, getattr(costs, field)) for p, costs in found.items() if p.remat == remat]
+    points = [(p.length, getattr(costs, field)) for p, costs in found.items() if p.way == way]
     lengths, values = np.array(points).T
     return lengths, values
 
@@ -91,13 +92,13 @@ def draw(found: Found, path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, 3, figsize=(14, 6), layout="constrained")
     for ax, (field, title) in zip(axes, FIELDS.items(), strict=True):
-        for remat, colour in zip(REMATS, ("C0", "C1"), strict=True):
-            lengths, values = curve(found, remat, field)
-            label = f'remat "{remat}": exponent {exponent(lengths, values):.2f}'
+        for way, colour in zip(WAYS, ("C0", "C1", "C2"), strict=True):
+            lengths, values = curve(found, way, field)
+            label = f"{NAMES[way]}: exponent {exponent(lengths, values):.2f}"
             ax.loglog(lengths, values, "o-", color=colour, label=label)
             if field == "memory":
-                label = f'remat "{remat}", a loss of every output'
-                ax.loglog(*curve(found, remat, "every"), ":", color=colour, label=label)
+                label = f"{NAMES[way]}, a loss of every output"
+                ax.loglog(*curve(found, way, "every"), ":", color=colour, label=label)
         ax.set(title=title, xlabel="length")
     guide(axes[0], *curve(found, "none", "time"), 1)
     guide(axes[1], *curve(found, "none", "memory"), 1)

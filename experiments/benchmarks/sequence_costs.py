@@ -14,18 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 
 import lstm_jax as lj
-from lstm_jax.recurrence import Remat
 
 BATCH, WIDTH = 4, 64
-REMATS: tuple[Remat, ...] = ("none", "sqrt")
+WINDOW = 256  # steps of a window
+WAYS = ("none", "sqrt", "windows")
 COMPILATIONS = 3
 
 
 class Program(NamedTuple):
-    """Value and gradient in the parameters; the loss is of the "last" or of "every" output."""
+    """Value and gradient in the parameters; the loss is of the "last" or of "every" output.
+
+    The way is a remat of `scan`, or "windows" for truncated back-propagation: the gradients of
+    windows of 256 steps, each of which starts from the carry that the one before left, added up.
+    There the last output is that of every window.
+    """
 
     length: int
-    remat: Remat
+    way: str
     loss: str = "last"
 
 
@@ -52,21 +57,36 @@ def compiled(program: Program) -> tuple[Any, Any, float]:
     xs = np.random.default_rng(0).normal(size=(program.length, BATCH, WIDTH))
     arguments = jax.block_until_ready((params, jnp.asarray(xs, "float32")))
 
-    def loss(params, xs):
-        carry, ys = lj.scan(cell, params, None, xs, remat=program.remat)
-        return jnp.sum((carry.hidden if program.loss == "last" else ys) ** 2)
+    remat: Any = "none" if program.way == "windows" else program.way
 
+    def loss(params, xs, carry=None):
+        carry, ys = lj.scan(cell, params, carry, xs, remat=remat)
+        return jnp.sum((carry.hidden if program.loss == "last" else ys) ** 2), carry
+
+    def windows(params, xs):
+        def step(state, part):
+            (value, carry), gradients = graded(params, part, state[0])
+            return (carry, jax.tree.map(jnp.add, state[1], (value, gradients))), None
+
+        parts = xs.reshape(-1, min(WINDOW, program.length), *xs.shape[1:])
+        start = (
+            cell.initial_carry(params, (BATCH,)),
+            (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)),
+        )
+        return jax.lax.scan(step, start, parts)[0][1]
+
+    graded = jax.value_and_grad(loss, has_aux=True)
     began = time.perf_counter()
-    call = jax.jit(jax.value_and_grad(loss)).lower(*arguments).compile()
+    call = jax.jit(windows if program.way == "windows" else graded).lower(*arguments).compile()
     return call, arguments, time.perf_counter() - began
 
 
 def measure(lengths: Iterable[int], rounds: int) -> dict[Program, Costs]:
-    """The costs of every length, the remats of a length in turns."""
+    """The costs of every length, the ways of a length in turns."""
     compiled(Program(2, "none"))  # the compiler's own start is no program's
     found = {}
     for length in lengths:
-        programs = [Program(length, remat) for remat in REMATS]
+        programs = [Program(length, way) for way in WAYS]
         compilations = {p: _compilation(p) for p in programs}
         calls = {p: compiled(p)[:2] for p in programs}
         times = {p: [] for p in programs}

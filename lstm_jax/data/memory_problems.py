@@ -43,8 +43,10 @@ def adding(*, length: Annotated[int, Range(2)] = 600) -> MemoryProblem:
     the mean, 1, has a mean squared error of 1/6.
 
     >>> examples = draw_adding(np.random.default_rng(0), 1, 4)
-    >>> examples["inputs"][0].round(2).tolist(), examples["targets"].round(2).tolist()
-    ([[0.64, 0.0], [0.27, 1.0], [0.04, 0.0], [0.02, 1.0]], [0.29])
+    >>> examples["inputs"][0].astype(float).round(2).tolist()
+    [[0.85, 1.0], [0.64, 0.0], [0.51, 1.0], [0.27, 0.0]]
+    >>> round(float(examples["targets"][0]), 2)
+    1.36
 
     Args:
       length: steps T of a sequence.
@@ -162,7 +164,7 @@ def temporal_order(
 
     >>> examples = draw_order(np.random.default_rng(0), 1, 20, 2)
     >>> "".join("abcdXYEB"[i] for i in examples["inputs"][0]), examples["targets"].tolist()
-    ('EbaYbcacadcYadbbcccBaa', [3])
+    ('EcXbaaaadcdcYdccccdbdB', [1])
 
     Args:
       length: steps of the shortest sequences; the longest have a tenth more.

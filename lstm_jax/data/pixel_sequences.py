@@ -92,7 +92,7 @@ def as_sequences(examples: Examples, order: np.ndarray | None, width: int) -> Ex
 
     >>> images = np.array([[0, 255, 51, 102]], np.uint8)
     >>> found = as_sequences({"images": images, "targets": np.array([7])}, np.arange(4)[::-1], 2)
-    >>> found["inputs"].round(1).tolist(), found["lengths"].tolist()
+    >>> found["inputs"].astype(float).round(1).tolist(), found["lengths"].tolist()
     ([[[0.4, 0.2], [1.0, 0.0]]], [2])
 
     Args:

@@ -108,7 +108,7 @@ def dyck(
 
     >>> examples = draw_dyck(np.random.default_rng(3), 1, (8, 8), 2, 3)
     >>> "".join("([)]"[i] for i in examples["inputs"][0]), examples["targets"][0].tolist()
-    ('[](())([', [2, 0, 1, 1, 1, 0, 1, 2])
+    ('[[]](([]', [2, 2, 2, 0, 1, 1, 2, 1])
 
     Args:
       kinds: of brackets, k.

@@ -1,5 +1,7 @@
 """One file a task: data, model, loss, metrics, and what one shows of the result."""
 
+from lstm_jax.tasks.anomaly_detection import anomaly_detection
+from lstm_jax.tasks.forecasting import forecasting
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.memory import memory
 from lstm_jax.tasks.series_classification import series_classification
@@ -13,6 +15,8 @@ __all__ = [
     "Learner",
     "Metric",
     "Task",
+    "forecasting",
+    "anomaly_detection",
     "language_model",
     "memory",
     "series_classification",

@@ -1,6 +1,8 @@
 """Memory tasks: figures are those of the data, pictures those of the network, configs run."""
 
+import importlib
 import json
+import sys
 from typing import Any
 
 import jax
@@ -145,9 +147,34 @@ def test_parity_has_a_mode_for_every_cell(mode):
     build_experiment(config)
 
 
-def test_a_run_ends_when_the_problem_is_solved(tmp_path):
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """A run of parity for which little is good enough; tests only look at it."""
     config = str(REPOSITORY / "configs/synthetic/parity.py:smoke")
+    workdir = tmp_path_factory.mktemp("runs") / "solved"
     target = "--config.early_stopping.target=0.4"
-    workdir = tmp_path / "run"
     assert main(["train", f"--config={config}", f"--workdir={workdir}", target]) == 0
-    assert json.loads((workdir / "result.json").read_text())["steps"] == 20
+    return workdir
+
+
+def test_a_run_ends_when_the_problem_is_solved(solved):
+    assert json.loads((solved / "result.json").read_text())["steps"] == 20
+
+
+def test_runs_are_compared_by_split(solved, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "experiments/synthetic"))
+    compare = importlib.import_module("compare")
+    arguments = ["compare.py", str(solved), "--metric=at_end", f"--out={tmp_path / 'a.png'}"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    compare.main()
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert head == (
+        "| accuracy of the last answer | steps | validation | test | length_8 | length_12 |"
+    )
+    result = json.loads((solved / "result.json").read_text())
+    assert row.startswith(f"| solved | 20 | {result['validation/at_end']:.4f} |")
+    assert (tmp_path / "a.png").stat().st_size > 5_000
+    monkeypatch.setattr(sys, "argv", ["compare.py", str(solved), "--metric=mse"])
+    with pytest.raises(SystemExit):
+        compare.main()
+    assert "there is no mse; there are: accuracy, at_end" in capsys.readouterr().err
