@@ -173,7 +173,7 @@ def _draw_map(ax: Any, values: np.ndarray, is_gate: bool) -> Any:
     scale = {"cmap": "viridis", "vmin": 0, "vmax": 1}
     if not is_gate:
         scale = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
-    return ax.imshow(values.T, aspect="auto", interpolation="nearest", **scale)
+    return ax.imshow(values.T, aspect="auto", interpolation="antialiased", **scale)
 
 
 def _draw_answers(ax: Any, outputs: np.ndarray, targets: np.ndarray, asked: np.ndarray) -> None:
@@ -183,5 +183,5 @@ def _draw_answers(ax: Any, outputs: np.ndarray, targets: np.ndarray, asked: np.n
     ax.plot(steps[asked], targets[asked], "o", ms=5, mfc="none", color="0.6", label="right")
     ax.plot(steps[asked], chosen[asked], ".", ms=4, color="black", label="answered")
     ax.plot(steps[wrong], chosen[wrong], "x", ms=6, color="C3", label="wrong")
-    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
     ax.set_ylabel("answer")

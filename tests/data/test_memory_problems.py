@@ -1,6 +1,8 @@
 """Memory problems: targets are what the sequence says, batches what their numbers say."""
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from lstm_jax.config import find
 from lstm_jax.data.memory_problem import ArrayBatches, Sizes, most_frequent
 from lstm_jax.data.pixel_sequences import as_sequences
-from lstm_jax.errors import ConfigError
+from lstm_jax.errors import ConfigError, UserError
 
 SIZES = Sizes(
     batch_size=64,
@@ -18,6 +20,7 @@ SIZES = Sizes(
     lengths=(30,),
     seed=7,
 )
+TFDS = Path(os.environ.get("LSTM_JAX_TFDS", Path(__file__).parents[3] / "shared" / "tfds"))
 DRAWN = {
     "adding": {"length": 21},
     "copy_memory": {"delay": 9, "copied": 4},
@@ -175,6 +178,28 @@ def test_permuted_pixels_are_those_of_the_image():
     np.testing.assert_allclose(plain * 255, images, atol=1e-4)
     by_row = as_sequences({"images": images, "targets": np.zeros(2)}, None, 28)["inputs"]
     np.testing.assert_array_equal(by_row[0, 3], plain[0, 84:112])
+
+
+@pytest.mark.skipif(not (TFDS / "mnist").is_dir(), reason="mnist of TFDS is not there")
+def test_digits_of_mnist():
+    sizes = SIZES._replace(batch_size=8, evaluation_batch_size=16, lengths=())
+    options = {"data_dir": str(TFDS), "train": "train[:20]", "validation": "train[20:40]",
+               "test": "test[:20]"}  # fmt: skip
+    plain, permuted = (
+        make("sequential_mnist", sizes, permuted=permuted, **options) for permuted in (False, True)
+    )
+    batch = plain["test"][0]
+    assert batch["inputs"].shape == (16, 784, 1)
+    assert (batch["inputs"].min(), batch["inputs"].max()) == (0, 1)
+    assert [len(plain[split]) for split in ("train", "validation", "test")] == [3, 2, 2]
+    # The order is one for all images and splits, and is not that of another seed.
+    order = np.random.default_rng(0).permutation(784)
+    for split in plain:
+        np.testing.assert_array_equal(
+            permuted[split][1]["inputs"], plain[split][1]["inputs"][:, order]
+        )
+    with pytest.raises(UserError, match=r"data\.dataset: TFDS cannot read nonsense of mnist"):
+        make("sequential_mnist", sizes, **options | {"test": "nonsense"})
 
 
 def test_what_does_not_fit_is_told():
