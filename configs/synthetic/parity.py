@@ -34,7 +34,7 @@ def get_config(mode: str = ""):
         train={
             "duration": "3000 steps",
             "report_every": "50 steps",
-            "evaluate_every": "200 steps",
+            "evaluate_every": "500 steps",
             "checkpoint_every": "1000 steps",
             "gradient_clip_norm": 1.0,  # global norm
             "writers": (),

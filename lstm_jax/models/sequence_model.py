@@ -11,7 +11,6 @@ from lstm_jax.cells import Array, Cell
 from lstm_jax.cells.precision import computing_in
 from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
-from lstm_jax.models.pooling import last_output
 
 
 class SequenceModel(nn.Module, kw_only=True):
@@ -63,12 +62,13 @@ class SequenceModel(nn.Module, kw_only=True):
         x_tbf = self.vectors(inputs)
         for i in range(self.num_layers):
             layer = RNN(self.layer_cell(), time_major=True, name=f"layer_{i}")
-            _, x_tbf = layer(x_tbf, lengths=lengths, remat=self.remat)
+            if i == self.num_layers - 1 and not self.every_step:
+                x_tbf = _last_output(layer, x_tbf, lengths, self.remat)
+            else:
+                _, x_tbf = layer(x_tbf, lengths=lengths, remat=self.remat)
             x_tbf = drop(x_tbf)
-        output = nn.Dense(self.outputs, name="output")
-        if not self.every_step:
-            return output(last_output(x_tbf, lengths).astype(jnp.float32))
-        return jnp.swapaxes(output(x_tbf.astype(jnp.float32)), 0, 1)
+        y_tbo = nn.Dense(self.outputs, name="output")(x_tbf.astype(jnp.float32))
+        return jnp.swapaxes(y_tbo, 0, 1) if self.every_step else y_tbo[0]
 
     def vectors(self, inputs: Array) -> Array:
         """What the first layer reads [time, batch, features]."""
@@ -78,6 +78,18 @@ class SequenceModel(nn.Module, kw_only=True):
     def layer_cell(self) -> Cell:
         """The cell of a layer."""
         return computing_in(self.cell(self.hidden_size), self.dtype)
+
+
+def _last_output(layer: RNN, x_tbf: Array, lengths: Array, remat: Remat) -> Array:
+    """What a layer says at the last valid step [1, batch, hidden].
+
+    The last step is taken by itself, from the carry that the others leave: so no output of theirs
+    is kept for the gradient, and with remat memory is not linear in time.
+    """
+    last = jnp.maximum(lengths - 1, 0)
+    carry, _ = layer(x_tbf, lengths=last, remat=remat)
+    x_bf = jnp.take_along_axis(x_tbf, last[None, :, None], axis=0)
+    return layer(x_bf, carry)[1]
 
 
 def apply(network: SequenceModel, params: Any, *arguments: Any, **options: Any) -> Any:
