@@ -2,6 +2,9 @@
 
 Command: lstm-jax train --config=configs/synthetic/parity.py:lstm --workdir=runs/parity_lstm
          and with slstm, mlstm, min_lstm in place of lstm
+Result:  of 500 sequences of 256 steps the last answer is right for 1.000 (lstm), 1.000 (slstm),
+         0.476 (mlstm) and 0.474 (min_lstm) (experiments/synthetic)
+Time:    17, 50, 124 and 25 s on one busy core (x86-64, Python 3.11, jax 0.10.2)
 """
 
 from lstm_jax.training import experiment
