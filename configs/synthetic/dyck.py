@@ -1,6 +1,9 @@
 """Dyck words, two kinds of brackets, up to eight deep: which may be closed (arXiv 2010.07515).
 
 Command: lstm-jax train --config=configs/synthetic/dyck.py --workdir=runs/dyck
+Result:  0.9998 of the answers are right on the test split (4 to 64 steps), 0.994 at 256 steps
+         (experiments/synthetic)
+Time:    26 s of training on one core shared with other work (x86-64, Python 3.11, jax 0.10.2)
 """
 
 from lstm_jax.training import experiment
@@ -25,7 +28,7 @@ def get_config(mode: str = ""):
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
         train={
-            "duration": "3000 steps",
+            "duration": "2000 steps",
             "report_every": "50 steps",
             "evaluate_every": "200 steps",
             "checkpoint_every": "1000 steps",

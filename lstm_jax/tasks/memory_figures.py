@@ -170,10 +170,12 @@ def _draw_inputs(ax: Any, problem: MemoryProblem, inputs: np.ndarray) -> None:
 def _draw_map(ax: Any, values: np.ndarray, is_gate: bool) -> Any:
     """A row a unit, a column a step; a gate in one colour, a memory in two, around zero."""
     largest = max(float(np.abs(values).max()), 1e-6)
+    # A pixel a step, as long as there are pixels: what lies between two steps is no value.
+    how = "nearest" if len(values) <= 1500 else "antialiased"
     scale = {"cmap": "viridis", "vmin": 0, "vmax": 1}
     if not is_gate:
         scale = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
-    return ax.imshow(values.T, aspect="auto", interpolation="antialiased", **scale)
+    return ax.imshow(values.T, aspect="auto", interpolation=how, **scale)
 
 
 def _draw_answers(ax: Any, outputs: np.ndarray, targets: np.ndarray, asked: np.ndarray) -> None:
