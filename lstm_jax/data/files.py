@@ -13,7 +13,7 @@ def read_text(where: str, file: Path) -> str:
       file: the file.
 
     Raises:
-      UserError: it cannot be read, is not UTF-8, or is empty.
+      UserError: it cannot be read, is not UTF-8, or holds no text.
     """
     try:
         content = file.read_bytes()
@@ -21,7 +21,7 @@ def read_text(where: str, file: Path) -> str:
         raise UserError(f"{where}: cannot read {file} ({error.strerror})") from None
     text = decode(f"{where}: {file}", content)
     if not text.strip():
-        raise UserError(f"{where}: {file} is empty")
+        raise UserError(f"{where}: {file} holds no text")
     return text
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lstm_jax.config import PositiveInt, Seed, register
+from lstm_jax.config import PositiveInt, register
 from lstm_jax.data.held_out import SPLITS
 
 Pairs = dict[str, list[tuple[str, str]]]
@@ -16,19 +16,18 @@ _SEEN = {"": "", "today": "heute", "there": "dort", "often": "oft"}
 
 
 @register("pair_source")
-def generated_pairs(*, count: PositiveInt = 400, seed: Seed = 0) -> Callable[[], Pairs]:
+def generated_pairs(*, count: PositiveInt = 400) -> Callable[[], Pairs]:
     """English sentences of one pattern and their German, whose verb goes elsewhere: made up.
 
     Args:
       count: training pairs; validation and test have an eighth of it each.
-      seed: the same seed makes the same pairs.
 
     >>> generated_pairs(count=16)()["train"][0]
     ('there I see the new door', 'dort sehe ich die neue Tür')
     """
 
     def make() -> Pairs:
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(0)
         sizes = dict(zip(SPLITS, (count, *[max(count // 8, 1)] * 2), strict=True))
         return {split: [_pair(random) for _ in range(size)] for split, size in sizes.items()}
 

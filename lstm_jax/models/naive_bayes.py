@@ -24,17 +24,19 @@ def naive_bayes(
       texts: symbol numbers of the training texts.
       labels: their classes [texts].
       classes: how many there are.
-      smoothing: added to the count of every feature.
+      smoothing: added to the count of every feature that occurs in training.
 
     Returns:
       A function from texts to their classes.
     """
-    counts = np.full((classes, _BUCKETS), smoothing)
+    counts = np.zeros((classes, _BUCKETS))
     for text, label in zip(texts, labels, strict=True):
         counts[label, _features(text)] += 1
-    seen = counts.sum(axis=0) > classes * smoothing
+    seen = counts.sum(axis=0) > 0
+    smoothed = np.where(seen, counts + smoothing, 0)
+    share = smoothed / smoothed.sum(axis=1, keepdims=True)
     # What was never seen in training says nothing of the classes.
-    score = np.where(seen, np.log(counts / counts.sum(axis=1, keepdims=True)), 0)
+    score = np.log(np.where(seen, share, 1))
     prior = np.log(np.bincount(labels, minlength=classes) / len(labels))
 
     def judge(texts: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,9 @@ from lstm_jax.config import write_atomically
 from lstm_jax.errors import UserError, did_you_mean
 from lstm_jax.json_files import read_json
 
+_SHOWN = 60  # characters of a name in a message
+_MOST = 10  # classes in a message
+
 
 def classes_of(labels: Iterable[str]) -> list[str]:
     """The classes of the training split, sorted.
@@ -20,7 +23,7 @@ def classes_of(labels: Iterable[str]) -> list[str]:
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise UserError(
-            f"data: the training split has one class only, {classes[0]!r}; two are needed"
+            f"data: the training split has one class only, {_short(classes[0])}; two are needed"
         )
     return classes
 
@@ -38,10 +41,26 @@ def numbered(split: str, labels: Sequence[str], classes: Sequence[str]) -> np.nd
     unknown = sorted(set(labels) - set(numbers))
     if unknown:
         raise UserError(
-            f"data: the {split} split has a class {unknown[0]!r} that the training split does "
-            f"not have; {did_you_mean(unknown[0], numbers)}"
+            f"data: the {split} split has a class {_short(unknown[0])} that the training split "
+            f"does not have; {did_you_mean(unknown[0][:_SHOWN], numbers)}"
         )
     return np.array([numbers[label] for label in labels], np.int32)
+
+
+def counted(labels: np.ndarray, classes: Sequence[str]) -> str:
+    """How many records each class has, the most frequent first.
+
+    >>> counted(np.array([0, 1, 1]), ["neg", "pos"])
+    "2 classes: 2 'pos', 1 'neg'"
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    order = np.argsort(-counts, kind="stable")
+    told = ", ".join(f"{counts[i]:,} {_short(classes[i])}" for i in order[:_MOST])
+    return f"{len(classes)} classes: {told}{', ...' if len(classes) > _MOST else ''}"
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
 
 def save_classes(classes: Sequence[str], path: Path) -> None:

@@ -25,7 +25,13 @@ from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import UserError
 from lstm_jax.models.naive_bayes import naive_bayes
 from lstm_jax.models.text_classifier import TextClassifier, TextDropout
-from lstm_jax.tasks.class_labels import classes_of, load_classes, numbered, save_classes
+from lstm_jax.tasks.class_labels import (
+    classes_of,
+    counted,
+    load_classes,
+    numbered,
+    save_classes,
+)
 from lstm_jax.tasks.classification import (
     ClassifierOptions,
     classification_learner,
@@ -246,7 +252,8 @@ class text_classification:
             digest.update(batches.fingerprint().encode())
         sizes = ", ".join(f"{len(prepared.ids[split]):,} {split}" for split in SPLITS)
         notes = [
-            f"{sizes} texts; {len(classes)} classes; {len(tokenizer):,} symbols",
+            f"{sizes} texts; {len(tokenizer):,} symbols",
+            f"train: {counted(prepared.labels['train'], classes)}",
             f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",
         ]
         return Dataset(

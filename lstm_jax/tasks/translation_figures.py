@@ -34,5 +34,6 @@ def draw_attention(translator: Translator, source: str, path: Path) -> None:
 
 
 def _visible(symbol: str) -> str:
-    """A symbol as a label: dollars would be mathematics, and spaces not seen."""
+    """A symbol as a label: dollars would be mathematics, and spaces and controls not seen."""
+    symbol = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in symbol)
     return symbol.replace("$", r"\$").replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")

@@ -112,4 +112,5 @@ class Watch:
         where = {"data": position, "fingerprint": setup.dataset.fingerprint}
         state, batch = gather((session.state, batch))
         folder = from_first(lambda: str(save_step(session.run.folder, state, batch, found, where)))
-        return f"{found.in_words()}; data at {position}; kept in {folder}"
+        batch_number = position.get("next_index", position)  # as Grain's sources count
+        return f"{found.in_words()}; batch {batch_number} of the data; kept in {folder}"

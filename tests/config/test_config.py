@@ -27,7 +27,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.config.overrides import parse
 from lstm_jax.config.registry import _HOMES
-from lstm_jax.config.schema import Field
+from lstm_jax.config.schema import Field, section_fields
 from lstm_jax.errors import ConfigError
 
 
@@ -252,6 +252,15 @@ def test_a_part_beside_its_section_has_no_field_of_the_same_name(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     (problem,) = problems(complete, Outer, {"source": "own_source:sized"})
     assert "source: the source 'own_source:sized' has a field 'size', and so has" in problem
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_every_source_of_a_task_can_stand_in_its_section(task):
+    data = fields(find("task", task))["data"].section
+    for field in fields(data).values() if data else ():
+        if field.part is not None and field.part.inline:
+            for name in names(field.part.kind):
+                section_fields(data, {field.name: name})
 
 
 def test_two_parts_of_one_name_are_refused():

@@ -64,8 +64,8 @@ def test_a_byte_order_mark_is_no_text(tmp_path):
     [
         (b"abc\xff", "is not UTF-8: byte 3 is 0xff"),
         (b"\xef\xbb\xbfabc\xc3(", "is not UTF-8: byte 6 is 0xc3"),
-        (b" \n ", "is empty"),
-        (b"", "is empty"),
+        (b" \n ", "holds no text"),
+        (b"", "holds no text"),
         (None, r"cannot read .*a.txt \(No such file"),
     ],
 )

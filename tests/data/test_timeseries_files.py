@@ -77,7 +77,7 @@ def test_a_ts_file_that_cannot_be_used_is_told(tmp_path, text, message):
         ("1\t2\n1\t2\tb\n", r"x\.tsv, line 2, value 3: 'b' is not a number"),
         ("1\t2\n1\tNaN\n", "line 2: a class and at least one value are needed"),
         ("1\t2\t-inf\n", "line 1, value 3: '-inf' is not finite"),
-        (" \n", "is empty"),
+        (" \n", "holds no text"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_told(tmp_path, text, message):

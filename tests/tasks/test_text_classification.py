@@ -156,6 +156,12 @@ def test_naive_bayes_is_that_of_counts_by_hand():
     assert judge([np.array([1, 2]), np.array([3]), np.array([9, 9])]).tolist() == [0, 1, 0]
 
 
+def test_naive_bayes_smooths_over_what_occurs_alone():
+    judge = naive_bayes([np.array(t) for t in ([1], [1], [1], [2])], np.array([0, 0, 0, 1]), 2)
+    # Of [2]: 3/4 * (0 + 1) / (3 + 2) against 1/4 * (1 + 1) / (1 + 2).
+    assert judge([np.array([2])]).tolist() == [1]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "opinions"
