@@ -58,6 +58,8 @@ def wide_csv(
 
     def read(file: str | None = None, like: SeriesLayout | None = None) -> SeriesTable:
         table = read_table(_field(file), file or path)
+        for name in (time_column, *known_columns):
+            table.cells(name)  # a wrong name here would make another column one of values
         others = [name for name in table.columns if name not in (time_column, *known_columns)]
         names = columns or others
         if not names:

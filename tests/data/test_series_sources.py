@@ -172,6 +172,11 @@ def test_bad_input_in_wide_form_is_a_sentence_with_line_and_column(write, old, n
     assert "\n" not in str(e.value)
 
 
+def test_a_wrong_name_of_the_time_does_not_make_it_a_series(write):
+    with pytest.raises(UserError, match="has no column 'time' in its first row"):
+        wide_csv(path=write(WIDE), time_column="time")()
+
+
 def test_constant_and_empty_series_are_named(write):
     rows = [f"2024-01-{day:02},{day},5," for day in range(1, 9)]
     path = write("\n".join(["ds,a,b,c", *rows]))
