@@ -11,9 +11,12 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from lstm_jax.config import Fraction, Range, Seed, register
+from lstm_jax.config import Fraction, PositiveFloat, PositiveInt, Range, Seed, register
+from lstm_jax.data.anomalies import ANOMALIES, inject
 from lstm_jax.data.held_out import SPLITS, path_field, require_paths
+from lstm_jax.data.series import SeriesTable
 from lstm_jax.data.series_files import read_numbers, read_table
+from lstm_jax.data.series_sources import wide_csv
 from lstm_jax.data.timeseries_files import LabelledSeries, read_series
 from lstm_jax.errors import ConfigError, UserError
 
@@ -167,6 +170,110 @@ def _shape(random: np.random.Generator) -> LabelledSeries:
     phase = random.random() + np.arange(steps)[:, None] / random.uniform(8, 14) + [0, 0.25]
     values = _SHAPES[label](phase) + 0.2 * random.standard_normal(phase.shape)
     return LabelledSeries(values.astype(np.float32), str(label))
+
+
+@register("labelled_series_source")
+def injected_csv(
+    *,
+    path: str,
+    time_column: str = "ds",
+    value_column: str = "y",
+    known_columns: tuple[str, ...] = (),
+    frequency: str | None = None,
+    time_zone: str | None = None,
+    piece: PositiveInt = 144,
+    stride: PositiveInt = 48,
+    first: PositiveInt = 96,
+    shortest: PositiveInt = 8,
+    longest: PositiveInt = 24,
+    size: PositiveFloat = 1.0,
+    anomalous_share: Fraction = 0.5,
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.2,
+    injection_seed: Seed = 0,
+) -> LabelledSeriesSource:
+    """Pieces of one series of a CSV file, some of the test's with an anomaly put in.
+
+    Splits follow one another in time. Dimensions are the value, the known columns and the calendar
+    features of the frequency; classes are "normal" and the kinds of `lstm_jax.data.anomalies`, one
+    after the other. A file to score is one piece, and nothing is put in.
+
+    Args:
+      path: the file, as the series source `wide_csv` reads it.
+      time_column: the column with the time.
+      value_column: the column with the values.
+      known_columns: covariates that are known ahead.
+      frequency: of the times, "30min", "h", "D"; found from them if None.
+      time_zone: where days begin and end if times are UTC; None to take times as they are written.
+      piece: steps of a piece.
+      stride: steps from the beginning of a piece to that of the next.
+      first: the first step of a piece that an anomaly may be in.
+      shortest: steps of the shortest anomaly that is no spike.
+      longest: steps of the longest one.
+      size: of a shifted level, in deviations of the training values; a spike is twice as large.
+      anomalous_share: share of the test's pieces with an anomaly.
+      validation_share: share of the pieces for validation, the ones before the test.
+      test_share: share of the pieces for the test, the last ones.
+      injection_seed: of the anomalies.
+
+    Raises:
+      ConfigError: an anomaly would not fit in a piece, or the shares leave nothing to train on.
+      UserError: when it is called: the file cannot be used; line and column are named.
+    """
+    if not shortest <= longest <= piece - first:
+        raise ConfigError(
+            f"shortest, longest: {shortest} and {longest} steps must fit behind step {first} of "
+            f"{piece}, in this order"
+        )
+    if validation_share + test_share >= 1:
+        raise ConfigError("validation_share, test_share: together must be below 1")
+    columns = {"columns": (value_column,), "known_columns": known_columns}
+    times = {"time_column": time_column, "frequency": frequency, "time_zone": time_zone}
+    table_of = wide_csv(path=path, **columns, **times)
+
+    def read() -> SeriesBySplit:
+        whole = _with_calendar(table_of())
+        starts = range(0, len(whole) - piece + 1, stride)
+        pieces = [LabelledSeries(whole[i : i + piece], "normal") for i in starts]
+        test = len(pieces) - round(len(pieces) * test_share)
+        validation = test - round(len(pieces) * validation_share)
+        # What two pieces of different splits share is left out.
+        apart = -(-piece // stride) - 1
+        found = {
+            "train": pieces[: validation - apart],
+            "validation": pieces[validation : test - apart],
+            "test": pieces[test:],
+        }
+        for split, records in found.items():
+            if not records:
+                raise UserError(f"data.path: {path}: no piece of {piece} steps is left to {split}")
+        deviation = float(np.nanstd([one.values[:, 0] for one in found["train"]]))
+        random = np.random.default_rng(injection_seed)
+        chosen = random.permutation(len(found["test"]))[
+            : round(len(found["test"]) * anomalous_share)
+        ]
+        for number, row in enumerate(chosen):
+            kind = list(ANOMALIES)[number % len(ANOMALIES)]
+            values, segment = found["test"][row].values.copy(), (shortest, longest)
+            values[:, 0], steps = inject(
+                kind, values[:, 0], first, segment, size * deviation, random
+            )
+            found["test"][row] = LabelledSeries(values, kind, steps)
+        return found
+
+    def read_file(where: str, file: Path) -> list[LabelledSeries]:
+        del where
+        return [LabelledSeries(_with_calendar(table_of(str(file))), None)]
+
+    return LabelledSeriesSource(read, read_file)
+
+
+def _with_calendar(table: SeriesTable) -> np.ndarray:
+    """Values, covariates and calendar features of the first series [time, dimensions]."""
+    series, count = table.series[0], len(table.series[0].values)
+    features = table.frequency.features(series.start, count)
+    parts = (series.values[:, None], series.known[:count], features)
+    return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
 def _source(

@@ -20,10 +20,12 @@ class LabelledSeries(NamedTuple):
     Attributes:
       values: float32 [time, dimensions]; NaN where one is missing.
       label: the name of its class; None if it is not known.
+      anomalous: in which steps an anomaly is, booleans [time]; None if that is not known.
     """
 
     values: np.ndarray
     label: str | None
+    anomalous: np.ndarray | None = None
 
 
 def read_series(where: str, file: Path) -> list[LabelledSeries]:

@@ -22,15 +22,30 @@ def euclidean_neighbours(
       series: arrays [time, dimensions].
       training: the same.
     """
+    return _nearest(series, training)[0]
+
+
+def euclidean_distances(series: Sequence[np.ndarray], training: Sequence[np.ndarray]) -> np.ndarray:
+    """The squared distance to the nearest training series of every series [series]."""
+    return _nearest(series, training)[1]
+
+
+def _nearest(
+    series: Sequence[np.ndarray], training: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     longest = max(len(one) for one in (*series, *training))
     ours, theirs = (
-        np.stack([_stretched(one, longest).ravel() for one in group])
+        np.stack([_stretched(one, longest).ravel() for one in group]).astype(np.float64)
         for group in (series, training)
     )
-    squares = np.sum(np.square(theirs), axis=-1)
-    block = max(1, _AT_ONCE // len(theirs))
-    parts = [ours[i : i + block] for i in range(0, len(ours), block)]
-    return np.concatenate([np.argmin(squares - 2 * part @ theirs.T, axis=-1) for part in parts])
+    squares, block = np.sum(np.square(theirs), axis=-1), max(1, _AT_ONCE // len(theirs))
+    rows, distances = [], []
+    for i in range(0, len(ours), block):
+        part = ours[i : i + block]
+        apart = squares - 2 * part @ theirs.T
+        rows.append(np.argmin(apart, axis=-1))
+        distances.append(apart.min(axis=-1) + np.sum(np.square(part), axis=-1))
+    return np.concatenate(rows), np.concatenate(distances)
 
 
 def _stretched(one: np.ndarray, length: int) -> np.ndarray:

@@ -176,7 +176,7 @@ class series_classification:
         chosen = self.probabilities(assets, params, test).argmax(axis=-1)
         draw_confusion(labels, chosen, classes, figures / "confusion_matrix.png")
 
-    def predict_file(self, assets: Path, params: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+    def predict_file(self, assets: Path, params: Any, path: str) -> Iterator[Mapping[str, Any]]:
         """The likeliest class of every series of a file, in order, with its probability.
 
         Args:
@@ -185,7 +185,7 @@ class series_classification:
           path: a file in a layout of the run's source; classes in it are not looked at.
         """
         classes = load_classes(assets / _CLASSES)
-        series = self.data.source.read_file("--input", path)
+        series = self.data.source.read_file("--input", Path(path).expanduser())
         for number, row in enumerate(self.probabilities(assets, params, series), start=1):
             yield {
                 "series": number,
