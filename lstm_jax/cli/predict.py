@@ -1,6 +1,7 @@
-"""`lstm-jax predict`: what a trained model makes of lines of text, one answer a line, in order."""
+"""`lstm-jax predict`: what a trained model makes of lines of text, or of a file of series."""
 
 import argparse
+import csv
 import itertools
 import json
 import sys
@@ -18,13 +19,18 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="lstm-jax predict",
-        description="What a trained model makes of lines of text: one line for each, in order.",
+        description="What a trained model makes of lines of text, one line for each, in order; or "
+        "of a file in the layout of its training data, as CSV.",
     )
     add = parser.add_argument
     add("--workdir", required=True, type=workdir, help="the folder of the run")
-    add("--input", default="-", help="a text file in UTF-8; - (default) for the standard input")
+    add(
+        "--input",
+        default="-",
+        help="a file in UTF-8; of lines also - (default), the standard input",
+    )
     add("--checkpoint", default="best", help="best (default), latest, or the number of a step")
-    add("--json", action="store_true", help="print a JSON object a line, else values and tabs")
+    add("--json", action="store_true", help="print a JSON object a line, else tabs, or CSV")
     options, _ = parse(parser, arguments)
     require_devices()
     use_compilation_cache()
@@ -33,16 +39,40 @@ def main(arguments: Sequence[str]) -> int:
 
     run = Run.load(options.workdir)
     task = run.experiment.task
-    predict = getattr(task, "predict", None)
-    if predict is None:
+    predict, predict_file = (getattr(task, name, None) for name in ("predict", "predict_file"))
+    if predict is None and predict_file is None:
         raise UserError(f"{run.folder}: the task {run.config.task} predicts nothing of lines")
-    lines = _lines(options.input)
+    if predict is None and options.input == "-":
+        raise UserError(f"--input: the task {run.config.task} needs a file, not a pipe")
+    lines = _lines(options.input) if predict is not None else iter(())
     params = run.restore_params(task.restore(run.assets), options.checkpoint).trees["params"]
+    if predict is None:
+        assert predict_file is not None
+        _print_table(predict_file(run.assets, params, options.input), options.json)
+        return 0
     while chunk := list(itertools.islice(lines, _CHUNK)):
         for record in predict(run.assets, params, chunk):
             print(_json(record) if options.json else _text(record))
         sys.stdout.flush()
     return 0
+
+
+def _print_table(records: Iterator[Mapping[str, Any]], as_json: bool) -> None:
+    """Prints records that have the same names, as CSV with a header row or as JSON."""
+    writer = None
+    for record in records:
+        if as_json:
+            print(_json(record))
+            continue
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, list(record), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({name: _number(value) for name, value in record.items()})
+
+
+def _number(value: Any) -> Any:
+    """Seven digits, which is what single precision has."""
+    return f"{value:.7g}" if isinstance(value, float) else value
 
 
 def _lines(name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ Costs are those of values in units of the frame's scale, so that large series co
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,15 @@ _LEAST = 1e-3  # of a scale parameter, in units of the frame: a likelihood has n
 
 
 class Frame(NamedTuple):
-    """Where zero and one of the network lie among the values.
+    """Where zero and one of the network lie among the values, as arrays of JAX or NumPy.
 
     Attributes:
       center: the value that is zero for the network [...].
       scale: what is one for the network [...].
     """
 
-    center: Array
-    scale: Array
+    center: Any
+    scale: Any
 
 
 class ForecastHead(NamedTuple):

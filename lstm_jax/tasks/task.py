@@ -70,6 +70,8 @@ class Learner(NamedTuple):
         (or higher) as its batch weighs less (or more).
       score: `(params, batches) -> values`: figures of an evaluation that are no sums over batches,
         such as BLEU, from the batches of a split; None for none.
+      warn: `values -> sentences`: what must not pass in silence of the figures of an evaluation,
+        such as a forecaster worse than the naive one; None for nothing.
     """
 
     init: Callable[[Array], Any]
@@ -80,6 +82,7 @@ class Learner(NamedTuple):
     weight: str | None = None
     full_weight: float | None = None
     score: Callable[[Any, RandomAccess], dict[str, float]] | None = None
+    warn: Callable[[Mapping[str, float]], Sequence[str]] | None = None
 
 
 class Dataset(NamedTuple):
@@ -109,7 +112,8 @@ class Task(Protocol):
 
     A task may also have `draw(assets, params, figures)`, which puts pictures into the folder of
     figures when a run ends, and `predict(assets, params, lines)`, which yields a flat record for
-    every line of text, in order, for `lstm-jax predict`.
+    every line of text, in order, for `lstm-jax predict`. In its place `predict_file(assets, params,
+    path)` yields records, all with the same names, of a file in the layout of the training data.
     """
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:

@@ -136,10 +136,16 @@ def _result(session: Session) -> dict[str, Any]:
         raise UserError(f"{session.run.folder}: there is no checkpoint to evaluate")
     evaluate, params = make_evaluate(setup.learner, setup.place), best.trees["params"]
     result: dict[str, Any] = {"steps": session.step, "best_step": best.step}
+    warnings: list[str] = []
     for split, batches in setup.dataset.splits.items():
         if split != "train":
             values = evaluate(params, batches, setup.dataset.evaluation_batch_size)
             result |= {f"{split}/{name}": value for name, value in values.items()}
+            warn = setup.learner.warn
+            warnings += [f"{split}: {text}" for text in (warn(values) if warn else ())]
+    for text in warnings:
+        session.warn(text)
+    result |= {"warnings": warnings} if warnings else {}
     whole = gather(params)
     return result | from_first(lambda: _told(session, whole))
 

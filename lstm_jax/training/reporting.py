@@ -78,10 +78,11 @@ class Reporter:
         batches, size = setup.dataset.splits["validation"], setup.dataset.evaluation_batch_size
         params = session.evaluation_params
         values = self._evaluate(params, batches, size)
-        warnings = []
+        warn = setup.learner.warn
+        warnings = list(warn(values)) if warn is not None else []
         if self._look_at_gates is not None:
             gates = self._look_at_gates(params, batches, size)
-            values, warnings = {**values, **gates.figures}, gates.warnings
+            values, warnings = {**values, **gates.figures}, [*warnings, *gates.warnings]
         self._write("validation", values)
         metric = setup.learner.metrics[0]
         figure = f"{metric.text(values[metric.name])} {metric.label}"
