@@ -2,6 +2,9 @@ r"""Is a heartbeat normal, or of which kind? A convolution and a bidirectional L
 
 Command: lstm-jax train --config=configs/series/ecg5000.py --workdir=runs/ecg5000 \
              --config.data.path=ECG5000_TRAIN.tsv --config.data.test_path=ECG5000_TEST.tsv
+Result:  0.9428 of the test series are judged right, deviation 0.0014 over five seeds; the nearest
+         training series has 0.9244 (experiments/series/ecg5000)
+Time:    14 s on one core of a busy machine (x86-64, Python 3.11, jax 0.10.2)
 """
 
 from lstm_jax.training import experiment

@@ -3,6 +3,9 @@ r"""Which of nine speakers said a vowel? A bidirectional LSTM on JapaneseVowels 
 Command: lstm-jax train --config=configs/series/japanese_vowels.py --workdir=runs/vowels \
              --config.data.path=JapaneseVowels_TRAIN.ts \
              --config.data.test_path=JapaneseVowels_TEST.ts
+Result:  0.9816 of the test series are judged right, deviation 0.0012 over five seeds; the nearest
+         training series has 0.9568 (experiments/series/japanese_vowels)
+Time:    40 s on one core of a busy machine (x86-64, Python 3.11, jax 0.10.2)
 Own series: the same with other files: .ts (UEA archive), .tsv (UCR archive), or .npz of arrays
 """
 
