@@ -1,6 +1,7 @@
 """Modular counting: the sum of digits modulo five, tested on longer sequences (arXiv 2207.02098).
 
 Command: lstm-jax train --config=configs/synthetic/modular_counting.py --workdir=runs/counting
+Result:  not run yet
 """
 
 from lstm_jax.training import experiment

@@ -2,6 +2,8 @@
 
 Command: lstm-jax train --config=configs/synthetic/sequential_mnist.py --workdir=runs/smnist
          and with :permuted, or :rows for 28 steps of a row each, which is far easier
+Result:  :rows 0.980 on the test split in 1,531 steps; pixel by pixel nothing was trained yet
+         (experiments/synthetic)
 """
 
 from lstm_jax.training import experiment
