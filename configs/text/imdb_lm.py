@@ -1,6 +1,8 @@
 """A word language model of the training reviews of IMDB, for `imdb.py:pretrained` to start from.
 
 Command: lstm-jax train --config=configs/text/imdb_lm.py --workdir=runs/imdb_lm
+Result:  perplexity 105.9 on held-out training reviews, 38 minutes on one core of a busy machine
+         (x86-64, Python 3.11, jax 0.10.2, 2026-11-25; experiments/text/imdb/language_model)
 Backward: --config=configs/text/imdb_lm.py:backward reads every review from its end
 """
 
