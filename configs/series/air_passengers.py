@@ -1,4 +1,12 @@
-"""Airline passengers by month, the last year of 1949 to 1960: a small autoregressive LSTM."""
+"""Airline passengers by month, the last year of 1949 to 1960: a small autoregressive LSTM.
+
+Command: lstm-jax train --config=configs/series/air_passengers.py \\
+             --config.data.path=AirPassengers.csv --workdir=runs/air
+Result:  MASE 0.451 on the last twelve months, where the seasonal naive forecast has 1.571 and ETS
+         0.661 (experiments/series/air_passengers; one seed, and twelve points are weak evidence)
+Time:    64 s on one busy core (x86-64, Python 3.11, jax 0.10.2, 2026-11-25)
+Data:    a CSV file with the columns ds and y
+"""
 
 from lstm_jax.training import experiment
 
