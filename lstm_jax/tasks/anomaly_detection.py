@@ -33,7 +33,7 @@ from lstm_jax.json_files import read_json
 from lstm_jax.models.nearest_neighbour import euclidean_distances
 from lstm_jax.models.step_forecaster import StepForecaster, negative_log_likelihood
 from lstm_jax.tasks.anomaly_figures import draw_anomalies
-from lstm_jax.tasks.anomaly_scores import detection, moving_mean
+from lstm_jax.tasks.anomaly_scores import detection, moving_mean, roc_auc
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 
 _LOSS = Metric("loss", "nats a step")
@@ -269,11 +269,12 @@ class anomaly_detection:
         """The area under the ROC curve of the distance to the nearest normal training series."""
         inputs = load_inputs(assets / _INPUTS)
         training = self._normal(self.data.source.read())["train"]
-        parts = ([inputs(one.values) for one in group] for group in
-                 ([one.series for one in scored], training))  # fmt: skip
-        distance = euclidean_distances(*parts)
+        distance = euclidean_distances(
+            [inputs(one.series.values) for one in scored],
+            [inputs(series.values) for series in training],
+        )
         truth = np.concatenate([self._truth(one) for one in scored])
-        return detection(distance, truth, 0.0)["roc_auc"]
+        return roc_auc(distance, truth)
 
     def _normal(
         self, found: Mapping[str, Sequence[LabelledSeries]]
