@@ -2,6 +2,10 @@
 
 Command: lstm-jax train --config=configs/series/vic_elec_anomaly.py --workdir=runs/vic_anomaly \\
              --config.data.path=vic_elec.csv
+Result:  area under the ROC curve of half-hours 0.938, precision 0.842, recall 0.617; found are all
+         shifted levels, 27 of 28 spikes, 19 of 27 flat and 17 of 27 swapped segments
+         (experiments/series/anomalies)
+Time:    25 s on one core of a busy machine (x86-64, Python 3.11, jax 0.10.2)
 """
 
 from lstm_jax.training import experiment
