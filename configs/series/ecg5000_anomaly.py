@@ -2,8 +2,8 @@
 
 Command: lstm-jax train --config=configs/series/ecg5000_anomaly.py --workdir=runs/ecg5000_anomaly \\
              --config.data.path=ECG5000_TRAIN.tsv --config.data.test_path=ECG5000_TEST.tsv
-Result:  area under the ROC curve 0.970, F1 0.908 at the threshold of validation; the distance to the
-         nearest normal beat has an area of 0.992 (experiments/series/anomalies)
+Result:  area under the ROC curve 0.970, F1 0.908 at the threshold of validation; the distance to
+         the nearest normal beat has an area of 0.992 (experiments/series/anomalies)
 Time:    25 s on one core of a busy machine (x86-64, Python 3.11, jax 0.10.2)
 """
 
