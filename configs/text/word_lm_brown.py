@@ -4,8 +4,8 @@ Command: lstm-jax train --config=configs/text/word_lm_brown.py --workdir=runs/br
 Data:    the corpus in data/brown: train.txt (800,001 words), validation.txt and test.txt
 Result:  240.7 perplexity on the test text (263.2 on the validation text), where an interpolated
          Kneser-Ney trigram has 327.6; the paper's network mixed with a trigram has about 252.
-         In so few epochs `:dropout` (229.4) and `:none` (230.5) are ahead. experiments/text/word_lm_brown has both, and
-         what the network reaches beside counts and a cache
+         In so few epochs `:dropout` (229.4) and `:none` (230.5) are ahead.
+         experiments/text/word_lm_brown has all, and what the network reaches beside a cache
 Time:    70 minutes on one of two CPU cores that other work kept busy; 4,000 to 5,400 words a second
          where they were free (Python 3.11, jax 0.10.2)
 """
