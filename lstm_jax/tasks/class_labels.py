@@ -55,7 +55,7 @@ def counted(labels: np.ndarray, classes: Sequence[str]) -> str:
     """
     counts = np.bincount(labels, minlength=len(classes))
     order = np.argsort(-counts, kind="stable")
-    told = ", ".join(f"{counts[i]:,} {_short(classes[i])}" for i in order[:_MOST].tolist())
+    told = ", ".join(f"{counts[i]:,} {_short(classes[i])}" for i in map(int, order[:_MOST]))
     return f"{len(classes)} classes: {told}{', ...' if len(classes) > _MOST else ''}"
 
 
