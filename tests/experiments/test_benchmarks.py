@@ -86,7 +86,7 @@ def test_generality_runs(tmp_path):
     assert "(1.00)" in found["lstm, reference"][0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_grows_as_the_length_and_with_remat_as_its_root(tmp_path):
     found = rows(run("long_sequences.py", tmp_path, "--lengths=4096,16384,65536", "--rounds=1"))
     none, root, windows = map(float, found["memory, MB"])

@@ -122,7 +122,7 @@ def test_lengths_are_what_torch_packs(drawn):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(modules(), packed())
 def test_many_configurations(drawn, packed):
     check_module(*drawn)

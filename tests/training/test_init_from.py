@@ -127,7 +127,7 @@ def test_a_classifier_starts_from_a_language_model(tmp_path, monkeypatch, capsys
     command = [f"--config={configs}/imdb.py:smoke_pretrained", "--workdir=runs/c"]
     still = ["--config.optimizer.learning_rate=1e-30", "--config.train.duration=2 steps"]
     assert main(["train", *command, *still]) == 0
-    assert "made anew: hidden/bias" in capsys.readouterr().out.replace("\n", "")
+    assert "made anew: output/bias" in capsys.readouterr().out.replace("\n", "")
     language_model, classifier = (
         best_params(tmp_path / "runs/imdb_lm"),
         best_params(tmp_path / "runs/c"),

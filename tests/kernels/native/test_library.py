@@ -82,7 +82,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     assert library.cache_folder().parent == tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86-64")
 @pytest.mark.parametrize("processor", ["x86-64", "haswell"])
 def test_narrower_vectors_compute_the_same(tmp_path, processor):
