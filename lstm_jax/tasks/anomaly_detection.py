@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +33,18 @@ from lstm_jax.models.nearest_neighbour import euclidean_distances
 from lstm_jax.models.step_forecaster import StepForecaster, negative_log_likelihood
 from lstm_jax.tasks.anomaly_figures import draw_anomalies
 from lstm_jax.tasks.anomaly_scores import detection, moving_mean, roc_auc
-from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.bucketed import bucketed_dataset
+from lstm_jax.tasks.task import (
+    FLOAT32,
+    Array,
+    Batch,
+    Compute,
+    Dataset,
+    Learner,
+    Metric,
+    Sums,
+    no_carry,
+)
 
 _LOSS = Metric("loss", "nats a step")
 _INPUTS, _THRESHOLD = "inputs.json", "threshold.json"
@@ -299,33 +309,14 @@ class anomaly_detection:
     def _dataset(
         self, found: Mapping[str, Sequence[LabelledSeries]], inputs: SeriesInputs
     ) -> Dataset:
-        data = self.data
-        sequences = {split: [inputs(one.values) for one in found[split]] for split in SPLITS}
-        train = self._batches(sequences["train"], data.batch_size, data.seed)
-        splits = {
-            split: self._batches(sequences[split], data.evaluation_batch_size, None)
-            for split in SPLITS
-        }
-        digest = hashlib.sha256()
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         counts = ", ".join(f"{len(found[split]):,} {split}" for split in SPLITS)
-        return Dataset(
-            train=train,
-            splits=splits,
-            batch_size=data.batch_size,
-            evaluation_batch_size=data.evaluation_batch_size,
-            units=("time steps", train.mean_tokens),
-            fingerprint=digest.hexdigest(),
-            notes=[f"normal series: {counts}; batches of {train.bounds} steps"],
+        return bucketed_dataset(
+            self.data,
+            "series",
+            {split: [inputs(one.values) for one in found[split]] for split in SPLITS},
+            units="time steps",
+            notes=lambda train: [f"normal series: {counts}; batches of {train.bounds} steps"],
         )
-
-    def _batches(
-        self, sequences: Sequence[np.ndarray], batch_size: int, seed: int | None
-    ) -> BucketedBatches:
-        named = {"series": sequences}
-        bounds = best_bounds(longest_of(named), self.data.buckets)
-        return BucketedBatches(named, {}, batch_size=batch_size, bounds=bounds, seed=seed)
 
     def _learner(self, inputs: SeriesInputs, compute: Compute) -> Learner:
         network = self.network(inputs, compute)
@@ -334,12 +325,8 @@ class anomaly_detection:
         def init(key: Array) -> Any:
             return network.init(key, example)["params"]
 
-        def initial_carry(params: Any, batch_size: int) -> Any:
-            del params, batch_size
-            return ()
-
         loss = functools.partial(_loss, network)
-        return Learner(init, initial_carry, loss, _summarize, (_LOSS,), weight="steps")
+        return Learner(init, no_carry, loss, _summarize, (_LOSS,), weight="steps")
 
 
 def _loss(

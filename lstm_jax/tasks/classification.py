@@ -20,7 +20,12 @@ from lstm_jax.tasks.classification_loss import (
     classification_loss,
     summarize,
 )
-from lstm_jax.tasks.task import Array, Learner, Metric
+from lstm_jax.tasks.task import (
+    Array,
+    Learner,
+    Metric,
+    no_carry,
+)
 
 _ACCURACY = Metric("accuracy", "accuracy", lower_is_better=False, decimals=4)
 _F1 = Metric("macro_f1", "F1, mean of the classes", lower_is_better=False, decimals=4)
@@ -81,13 +86,9 @@ def classification_learner(
     def init(key: Array) -> Any:
         return network.init(key, example, jnp.ones(1, jnp.int32))["params"]
 
-    def initial_carry(params: Any, batch_size: int) -> Any:
-        del params, batch_size
-        return ()
-
     loss = functools.partial(classification_loss, network, options, inputs, augment)
     figures = functools.partial(summarize, count=network.classes)
-    return Learner(init, initial_carry, loss, figures, (_ACCURACY, _F1, _LOSS), weight="records")
+    return Learner(init, no_carry, loss, figures, (_ACCURACY, _F1, _LOSS), weight="records")
 
 
 def probabilities_of(

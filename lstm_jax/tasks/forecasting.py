@@ -53,7 +53,17 @@ from lstm_jax.tasks.forecast_backtest import (
 from lstm_jax.tasks.forecast_baselines import baselines
 from lstm_jax.tasks.forecast_figures import draw_coverage, draw_forecasts
 from lstm_jax.tasks.forecast_scores import LEVELS, score
-from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.task import (
+    FLOAT32,
+    Array,
+    Batch,
+    Compute,
+    Dataset,
+    Learner,
+    Metric,
+    Sums,
+    no_carry,
+)
 
 _LAYOUT, _SPREAD = "series.json", "spread.json"
 METRICS = (
@@ -359,10 +369,6 @@ class forecasting:
         def init(key: Array) -> Any:
             return network.init(key, example)["params"]
 
-        def initial_carry(params: Any, batch_size: int) -> Any:
-            del params, batch_size
-            return ()
-
         def score_split(params: Any, batches: Any) -> dict[str, float]:
             assert splits is not None
             before = splits["validation"] if batches is splits["test"] else None
@@ -370,7 +376,7 @@ class forecasting:
 
         return Learner(
             init,
-            initial_carry,
+            no_carry,
             functools.partial(_loss, network, self.model.head),
             lambda sums: {"loss": sums["cost"] / max(sums["values"], 1)},
             METRICS,

@@ -16,7 +16,17 @@ from lstm_jax.data.memory_problem import MemoryBatches, MemoryProblem, Sizes
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.sequence_model import SequenceModel, apply
 from lstm_jax.tasks.memory_figures import draw_memory
-from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
+from lstm_jax.tasks.task import (
+    FLOAT32,
+    Array,
+    Batch,
+    Compute,
+    Dataset,
+    Learner,
+    Metric,
+    Sums,
+    no_carry,
+)
 
 _MSE = Metric("mse", "mean squared error", decimals=5)
 _CLOSE = Metric("close", "share of errors below 0.04", lower_is_better=False, decimals=4)
@@ -178,10 +188,6 @@ class memory:
         def init(key: Array) -> Any:
             return network.init(key, first, jnp.ones(1, jnp.int32))["params"]
 
-        def initial_carry(params: Any, batch_size: int) -> Any:
-            del params, batch_size
-            return ()
-
         def loss(
             params: Any, carry: Any, batch: Batch, key: Array | None
         ) -> tuple[Array, Any, Sums]:
@@ -193,7 +199,7 @@ class memory:
             return sums["cost"] / jnp.maximum(sums["counted"], 1), carry, sums
 
         summarize = functools.partial(_summarize, problem)
-        return Learner(init, initial_carry, loss, summarize, _metrics(problem), weight="counted")
+        return Learner(init, no_carry, loss, summarize, _metrics(problem), weight="counted")
 
 
 def _metrics(problem: MemoryProblem) -> tuple[Metric, ...]:

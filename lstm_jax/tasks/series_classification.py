@@ -1,7 +1,6 @@
 """Classification of series of measurements: which class each is of."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.config import NonNegativeInt, PositiveInt, Seed, part_of, register, values_of
-from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled_series import LabelledSeriesSource, SeriesBySplit
 from lstm_jax.data.series_inputs import Normalization, SeriesInputs, inputs_of, load_inputs
@@ -24,6 +22,7 @@ from lstm_jax.models.nearest_neighbour import (
 )
 from lstm_jax.models.series_augmentation import SeriesAugmentation
 from lstm_jax.models.series_classifier import SeriesClassifier
+from lstm_jax.tasks.bucketed import bucketed_dataset
 from lstm_jax.tasks.class_labels import classes_of, load_classes, numbered, save_classes
 from lstm_jax.tasks.classification import (
     ClassifierOptions,
@@ -214,32 +213,18 @@ class series_classification:
     def _dataset(
         self, prepared: _Prepared, classes: Sequence[str], notes: Sequence[str]
     ) -> Dataset:
-        data = self.data
-        train = self._batches(prepared, "train", data.batch_size, data.seed)
-        splits = {
-            split: self._batches(prepared, split, data.evaluation_batch_size, None)
-            for split in SPLITS
-        }
-        digest = hashlib.sha256(" ".join(classes).encode())
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
-        return Dataset(
-            train=train,
-            splits=splits,
-            batch_size=data.batch_size,
-            evaluation_batch_size=data.evaluation_batch_size,
-            units=("time steps", train.mean_tokens),
-            fingerprint=digest.hexdigest(),
-            notes=[f"{len(classes)} classes; batches of {train.bounds} steps", *notes],
+        return bucketed_dataset(
+            self.data,
+            "series",
+            prepared.inputs,
+            prepared.labels,
+            units="time steps",
+            notes=lambda train: [
+                f"{len(classes)} classes; batches of {train.bounds} steps",
+                *notes,
+            ],
+            salt=" ".join(classes),
         )
-
-    def _batches(
-        self, prepared: _Prepared, split: str, batch_size: int, seed: int | None
-    ) -> BucketedBatches:
-        sequences = {"series": prepared.inputs[split]}
-        bounds = best_bounds(longest_of(sequences), self.data.buckets)
-        labels = {"labels": prepared.labels[split]}
-        return BucketedBatches(sequences, labels, batch_size=batch_size, bounds=bounds, seed=seed)
 
     def _learner(self, inputs: SeriesInputs, classes: Sequence[str], compute: Compute) -> Learner:
         example = jnp.zeros((1, self.model.stride, len(inputs.mean)))

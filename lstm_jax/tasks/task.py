@@ -85,6 +85,12 @@ class Learner(NamedTuple):
     warn: Callable[[Mapping[str, float]], Sequence[str]] | None = None
 
 
+def no_carry(params: Any, batch_size: int) -> tuple[()]:
+    """The `initial_carry` of a stateless task."""
+    del params, batch_size
+    return ()
+
+
 class Dataset(NamedTuple):
     """Data made ready.
 

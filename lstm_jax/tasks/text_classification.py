@@ -1,7 +1,6 @@
 """Text classification: which class a text is of."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +16,7 @@ from lstm_jax.config import (
     register,
     values_of,
 )
-from lstm_jax.data.bucketing import BucketedBatches, best_bounds, cut, cut_note, longest_of
+from lstm_jax.data.bucketing import BucketedBatches, cut, cut_note
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled import Labelled, LabelledSource
 from lstm_jax.data.text_steps import apply_steps
@@ -25,6 +24,7 @@ from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import UserError
 from lstm_jax.models.naive_bayes import naive_bayes
 from lstm_jax.models.text_classifier import TextClassifier, TextDropout
+from lstm_jax.tasks.bucketed import bucketed_dataset
 from lstm_jax.tasks.class_labels import (
     classes_of,
     counted,
@@ -241,38 +241,25 @@ class text_classification:
     def _dataset(
         self, prepared: _Prepared, tokenizer: Tokenizer, classes: Sequence[str]
     ) -> Dataset:
-        data = self.data
-        train = self._batches(prepared, "train", data.batch_size, data.seed)
-        splits = {
-            split: self._batches(prepared, split, data.evaluation_batch_size, None)
-            for split in SPLITS
-        }
-        digest = hashlib.sha256(" ".join(classes).encode())
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         sizes = ", ".join(f"{len(prepared.ids[split]):,} {split}" for split in SPLITS)
-        notes = [
-            f"{sizes} texts; {len(tokenizer):,} symbols",
-            f"train: {counted(prepared.labels['train'], classes)}",
-            f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",
-        ]
-        return Dataset(
-            train=train,
-            splits=splits,
-            batch_size=data.batch_size,
-            evaluation_batch_size=data.evaluation_batch_size,
-            units=(tokenizer.units, train.mean_tokens),
-            fingerprint=digest.hexdigest(),
-            notes=[*notes, *prepared.notes],
-        )
 
-    def _batches(
-        self, prepared: _Prepared, split: str, batch_size: int, seed: int | None
-    ) -> BucketedBatches:
-        sequences = {"tokens": prepared.ids[split]}
-        bounds = best_bounds(longest_of(sequences), self.data.buckets)
-        labels = {"labels": prepared.labels[split]}
-        return BucketedBatches(sequences, labels, batch_size=batch_size, bounds=bounds, seed=seed)
+        def notes(train: BucketedBatches) -> list[str]:
+            return [
+                f"{sizes} texts; {len(tokenizer):,} symbols",
+                f"train: {counted(prepared.labels['train'], classes)}",
+                f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",
+                *prepared.notes,
+            ]
+
+        return bucketed_dataset(
+            self.data,
+            "tokens",
+            prepared.ids,
+            prepared.labels,
+            units=tokenizer.units,
+            notes=notes,
+            salt=" ".join(classes),
+        )
 
     def _learner(self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute) -> Learner:
         network = self.network(tokenizer, classes, compute)
