@@ -129,7 +129,7 @@ def test_the_tokenizer_of_another_run_is_taken(tmp_path):
 
 def test_adversarial_training_costs_more_than_the_plain_loss(tmp_path):
     path = write(tmp_path / "a.csv", ROWS)
-    costs = {}
+    costs, slopes = {}, {}
     for weight, norm in ((0.0, 1.0), (1.0, 0.0), (1.0, 0.02), (1.0, 0.5)):
         task = make(path, {"adversarial": weight, "adversarial_norm": norm})
         learner, dataset = task.prepare(tmp_path)
@@ -141,12 +141,18 @@ def test_adversarial_training_costs_more_than_the_plain_loss(tmp_path):
 
         (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
-        costs[weight, norm] = float(loss)
+        costs[weight, norm], slopes[weight, norm] = float(loss), gradients
         # The figures that are reported are those of the texts as they are.
         assert float(sums["nats"] / sums["records"]) == pytest.approx(costs[0.0, 1.0], rel=1e-5)
     # A step of no length changes nothing, a longer one harms more.
     assert costs[1.0, 0.0] == pytest.approx(costs[0.0, 1.0], rel=1e-5)
     assert costs[1.0, 0.0] < costs[1.0, 0.02] < costs[1.0, 0.5]
+    # Both passes over the same vectors have the gradient of one.
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7),
+        slopes[1.0, 0.0],
+        slopes[0.0, 1.0],
+    )
 
 
 def test_naive_bayes_is_that_of_counts_by_hand():
