@@ -81,7 +81,8 @@ def classification_loss(
         nats, logits = cost(x_tbf, params)
         total = nats
     else:
-        nats, logits, harm = _with_harm(cost, x_tbf, params)
+        found: Any = _with_harm(cost, x_tbf, params)
+        nats, logits, harm = found
         # Nothing is differentiated twice: where the vectors are moved to counts as given.
         still, harm = jax.lax.stop_gradient((x_tbf, harm))
         valid = valid_steps(steps, len(x_tbf))
