@@ -1,0 +1,211 @@
+"""Sound from files: one channel, one sample rate, float32; what is broken is told in a sentence."""
+
+import hashlib
+import io
+import struct
+from math import gcd
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lstm_jax.errors import UserError
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a program writes into a pipe, which it cannot go back in
+
+
+class BrokenAudio(UserError):
+    """A recording that cannot be used."""
+
+
+class Audio(Protocol):
+    """A recording, wherever it is kept."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    def content(self) -> bytes:
+        """What makes it another recording when it changes.
+
+        Raises:
+          BrokenAudio: it cannot be read.
+        """
+        ...
+
+    def decode(self, content: bytes, max_seconds: float | None) -> tuple[np.ndarray, int]:
+        """Samples [samples] or [samples, channels] and their rate in Hz, from what `content` gave.
+
+        Raises:
+          BrokenAudio: it is no sound, is cut off, or is longer than `max_seconds`.
+        """
+        ...
+
+
+class AudioFile(NamedTuple):
+    """A file of any format that libsndfile reads: WAV, FLAC, OGG and others."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise BrokenAudio(f"{self.path} cannot be read ({error.strerror})") from None
+
+    def decode(self, content: bytes, max_seconds: float | None) -> tuple[np.ndarray, int]:
+        """Samples [samples, channels] and their rate."""
+        return _decode(self.name, content, max_seconds)
+
+
+class AudioSamples(NamedTuple):
+    """A recording in memory: float samples between -1 and 1, [samples] or [samples, channels]."""
+
+    name: str
+    samples: np.ndarray
+    sample_rate: int
+
+    def content(self) -> bytes:
+        """The samples and what they are."""
+        about = f"{self.samples.dtype} {self.samples.shape} {self.sample_rate}"
+        return about.encode() + np.ascontiguousarray(self.samples).tobytes()
+
+    def decode(self, content: bytes, max_seconds: float | None) -> tuple[np.ndarray, int]:
+        """The samples and their rate."""
+        del content
+        require_seconds(self.name, len(self.samples), self.sample_rate, max_seconds)
+        return self.samples, self.sample_rate
+
+
+def digest(content: bytes) -> str:
+    """A name for what a recording holds."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_audio(
+    audio: Audio,
+    sample_rate: int,
+    *,
+    content: bytes | None = None,
+    max_seconds: float | None = None,
+    may_be_silent: bool = False,
+) -> np.ndarray:
+    """A recording as one channel at a sample rate, float32 [samples].
+
+    Channels are averaged. Another rate is changed by a polyphase filter
+    (`scipy.signal.resample_poly`), which is without delay.
+
+    >>> stereo = AudioSamples("two channels", np.array([[0.5, 0.1], [0.3, 0.1]]), 8000)
+    >>> read_audio(stereo, 8000)
+    array([0.3, 0.2], dtype=float32)
+
+    Args:
+      audio: the recording.
+      sample_rate: in Hz.
+      content: what `audio.content()` gave, if it is known.
+      max_seconds: of the longest recording that is read.
+      may_be_silent: whether a recording without any sound is one to use.
+
+    Raises:
+      BrokenAudio: it cannot be read, is no sound or cut off, is empty, silent or too long, or
+        has samples that are no numbers.
+    """
+    content = audio.content() if content is None else content
+    samples, rate = audio.decode(content, max_seconds)
+    if not len(samples):
+        raise BrokenAudio(f"{audio.name} holds no samples")
+    if not np.isfinite(samples).all():
+        raise BrokenAudio(f"{audio.name} has samples that are no numbers (NaN or infinite)")
+    if not may_be_silent and not np.ptp(samples, axis=0).any():
+        raise BrokenAudio(f"{audio.name} is silent: all its samples are alike")
+    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
+    return resample(mono, rate, sample_rate)
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Samples [samples] of one rate at another, float32 [ceil(samples · new_rate / rate)]."""
+    if rate == new_rate:
+        return samples.astype(np.float32)
+    from scipy.signal import resample_poly
+
+    common = gcd(rate, new_rate)
+    up, down = new_rate // common, rate // common
+    return resample_poly(samples.astype(np.float64), up, down).astype(np.float32)
+
+
+def change_speed(samples: np.ndarray, percent: int) -> np.ndarray:
+    """Samples [samples] played at a share of their speed, and so at another pitch.
+
+    Speed perturbation of T. Ko et al., "Audio augmentation for speech recognition", 2015, whose
+    shares are 90, 100 and 110 percent.
+
+    >>> change_speed(np.sin(np.arange(900.0)), 90).shape
+    (1000,)
+    """
+    return resample(samples, percent, 100)
+
+
+def require_seconds(name: str, samples: int, rate: int, max_seconds: float | None) -> None:
+    """Checks a length.
+
+    Raises:
+      BrokenAudio: it is longer than allowed.
+    """
+    if max_seconds is not None and samples > max_seconds * rate:
+        raise BrokenAudio(
+            f"{name} lasts {samples / rate:.1f} seconds, and max_seconds is {max_seconds:g}"
+        )
+
+
+def _decode(name: str, content: bytes, max_seconds: float | None) -> tuple[np.ndarray, int]:
+    if not content:
+        raise BrokenAudio(f"{name} is an empty file")
+    soundfile = _library()
+    missing = _missing_bytes(content)
+    if missing:
+        raise BrokenAudio(
+            f"{name} is cut off: {missing:,} bytes that its header tells of are not there"
+        )
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            require_seconds(name, file.frames, file.samplerate, max_seconds)
+            samples = file.read(dtype="float32", always_2d=True)
+            told, rate = file.frames, file.samplerate
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.strip().rstrip(".")
+        raise BrokenAudio(f"{name} is no sound that can be read ({reason})") from None
+    if len(samples) < told:
+        raise BrokenAudio(f"{name} is cut off: it has {len(samples):,} samples of {told:,}")
+    return samples, rate
+
+
+def _missing_bytes(content: bytes) -> int:
+    """How many bytes a WAV file is too short by; libsndfile reads what there is in silence."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return 0
+    place = 12
+    while place + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, place)
+        if name == b"data":
+            unknown = size in _UNKNOWN_SIZES
+            return 0 if unknown else max(0, place + 8 + size - len(content))
+        place += 8 + size + size % 2
+    return 0
+
+
+def _library() -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # the latter where libsndfile is missing
+        raise UserError(
+            f"files of sound need the library soundfile ({error}): pip install 'lstm_jax[audio]'"
+        ) from None
+    return soundfile

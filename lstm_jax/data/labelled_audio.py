@@ -1,0 +1,1 @@
+"""Where recordings with a class come from, by split."""
