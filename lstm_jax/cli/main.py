@@ -17,6 +17,8 @@ from lstm_jax.errors import ConfigError, UserError
 _COMMANDS = {
     "train": "train a model from a config file, or go on with a run that stopped",
     "evaluate": "figures of a trained model on a split of its data",
+    "replicate": "a config trained with several seeds: mean, deviation, confidence interval",
+    "compare": "the runs of two configs side by side, and whether chance explains it",
     "status": "the state of a run, or of all runs of a folder, while they train or after",
     "generate": "write text with a trained language model",
     "predict": "what a trained model makes of lines of text, one answer a line",
