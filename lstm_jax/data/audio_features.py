@@ -7,13 +7,14 @@ no frame depends on what stands behind the end, and a frame needs no later sampl
 
 import dataclasses
 import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array
 from lstm_jax.config import NonNegativeFloat, PositiveFloat, PositiveInt, Range
+from lstm_jax.data.feature_scale import FeatureScale
 from lstm_jax.errors import ConfigError
 
 MelScale = Literal["htk", "slaney"]
@@ -165,13 +166,6 @@ def deltas(features: Array, lengths: Array, reach: int = 2) -> Array:
         behind = jnp.take_along_axis(features, before, axis=1)
         total += n * (ahead - behind)
     return total / (2 * sum(n * n for n in range(1, reach + 1)))
-
-
-class FeatureScale(NamedTuple):
-    """Mean and deviation of every feature [features] over the frames of a training set."""
-
-    mean: np.ndarray
-    deviation: np.ndarray
 
 
 def normalized(features: Array, lengths: Array, scale: FeatureScale | None = None) -> Array:

@@ -1,0 +1,236 @@
+"""From recordings to what a network reads: decoded by threads, broken ones told, kept on disk."""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.cells import Array
+from lstm_jax.config import PositiveFloat, PositiveInt
+from lstm_jax.data.audio_features import AudioFeatures
+from lstm_jax.data.audio_files import Audio, BrokenAudio, change_speed, read_audio
+from lstm_jax.data.feature_cache import Cached, FeatureCache
+from lstm_jax.errors import UserError
+
+_VERSION = 1  # of how features are computed; another one makes all that is cached anew
+_TOLD = 3  # sentences about recordings that are left out
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AudioReading:
+    """How recordings are read.
+
+    Attributes:
+      broken: refuse: a recording that cannot be used is an error; skip: it is left out and told.
+      max_seconds: a recording that lasts longer is one that cannot be used; None for no limit. It
+        bounds the memory that reading takes.
+      may_be_silent: whether a recording without any sound can be used.
+      workers: threads that read and decode.
+      cache: a folder that keeps features by content and settings, so that a second run need not
+        compute them, and so that they are not held in memory; None for none.
+    """
+
+    broken: Literal["refuse", "skip"] = "refuse"
+    max_seconds: PositiveFloat | None = None
+    may_be_silent: bool = False
+    workers: PositiveInt = 4
+    cache: str | None = None
+
+
+class Recording(Protocol):
+    """What is read: a recording, and what is known to be wrong with it."""
+
+    @property
+    def audio(self) -> Audio:
+        """The sound."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """A sentence that says why it cannot be used; empty if nothing is known."""
+        ...
+
+
+class AudioInputs(NamedTuple):
+    """The features of recordings.
+
+    Attributes:
+      sequences: float32 [frames, features], one for every recording and speed.
+      rows: the number of the recording of each.
+      notes: sentences on what was left out.
+    """
+
+    sequences: Sequence[np.ndarray]
+    rows: list[int]
+    notes: list[str]
+
+
+def read_inputs(
+    recordings: Sequence[Recording],
+    features: AudioFeatures,
+    reading: AudioReading,
+    *,
+    name: str = "data",
+    speeds: Sequence[int] = (100,),
+) -> AudioInputs:
+    """The features of recordings, in their order, on no scale of a training set.
+
+    Memory: a few waveforms for each thread, and the features, unless there is a cache.
+
+    >>> from lstm_jax.data.utterances import generated_speech
+    >>> speech = generated_speech(size=20)()["test"]
+    >>> found = read_inputs(speech, AudioFeatures(sample_rate=8000, mels=20), AudioReading())
+    >>> [x.shape[1] for x in found.sequences], found.rows
+    ([20, 20], [0, 1])
+
+    Args:
+      recordings: what is read.
+      features: what is computed.
+      reading: how it is read.
+      name: of the recordings in messages.
+      speeds: in percent; every recording comes once at each.
+
+    Raises:
+      UserError: a recording cannot be used and is not to be skipped, or none is left.
+    """
+    cache = FeatureCache(Path(reading.cache).expanduser()) if reading.cache else None
+    read = functools.partial(_read, features, reading, cache, speeds)
+    kept, rows, problems = [], [], []
+    for row, found in enumerate(_in_threads(read, recordings, reading.workers)):
+        if isinstance(found, BrokenAudio):
+            if reading.broken == "refuse":
+                raise UserError(f"{name}: {found}; with broken=skip such a recording is left out")
+            problems.append(str(found))
+            continue
+        for one in found:
+            kept.append(_computed(features, one, cache))
+            rows.append(row)
+    if recordings and not kept:
+        raise UserError(f"{name}: no recording can be used; the first one: {problems[0]}")
+    return AudioInputs(
+        Cached(cache, kept) if cache else kept, rows, _notes(name, recordings, problems)
+    )
+
+
+def _notes(name: str, recordings: Sequence[Recording], problems: Sequence[str]) -> list[str]:
+    if not problems:
+        return []
+    told = "; ".join(problems[:_TOLD]) + ("; ..." if len(problems) > _TOLD else "")
+    return [f"{name}: {len(problems):,} of {len(recordings):,} recordings are left out: {told}"]
+
+
+class _Read(NamedTuple):
+    """A recording at a speed: its key, and its samples if its features are not cached."""
+
+    key: str
+    samples: np.ndarray | None
+
+
+def _read(
+    features: AudioFeatures,
+    reading: AudioReading,
+    cache: FeatureCache | None,
+    speeds: Sequence[int],
+    recording: Recording,
+) -> list[_Read] | BrokenAudio:
+    try:
+        if recording.problem:
+            raise BrokenAudio(recording.problem)
+        content = recording.audio.content()
+        keys = [_key(content, features, reading, speed) for speed in speeds] if cache else []
+        if cache and all(cache.get(key) is not None for key in keys):
+            return [_Read(key, None) for key in keys]
+        samples = read_audio(
+            recording.audio,
+            features.sample_rate,
+            content=content,
+            max_seconds=reading.max_seconds,
+            may_be_silent=reading.may_be_silent,
+        )
+        made = [samples if speed == 100 else change_speed(samples, speed) for speed in speeds]
+        for one in made:
+            _require_frame(recording.audio.name, one, features)
+    except BrokenAudio as error:
+        return error
+    return [_Read(key, one) for key, one in itertools.zip_longest(keys, made, fillvalue="")]
+
+
+def _require_frame(name: str, samples: np.ndarray, features: AudioFeatures) -> None:
+    if not features.frames(len(samples)):
+        raise BrokenAudio(
+            f"{name} lasts {1000 * len(samples) / features.sample_rate:.1f} milliseconds, less "
+            f"than the {features.window_ms:g} of a frame"
+        )
+
+
+def _key(content: bytes, features: AudioFeatures, reading: AudioReading, speed: int) -> str:
+    settings = dataclasses.asdict(features)
+    if features.normalization != "utterance":
+        settings["normalization"] = "none"  # the scale of a training set comes behind
+    # What makes a recording one that cannot be used is part of the key: it is not looked at again.
+    settings |= {"version": _VERSION, "speed": speed, "max_seconds": reading.max_seconds}
+    settings |= {"may_be_silent": reading.may_be_silent}
+    whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    whole.update(content)
+    return whole.hexdigest()
+
+
+def _computed(features: AudioFeatures, one: _Read, cache: FeatureCache | None) -> Any:
+    """The features of a recording, or its key, under which the cache has them."""
+    if one.samples is None:
+        return one.key
+    found = features_of(features, one.samples)
+    if cache is None:
+        return found
+    cache.put(one.key, found)
+    return one.key
+
+
+def features_of(features: AudioFeatures, samples: np.ndarray) -> np.ndarray:
+    """The features of one waveform [samples] on no scale of a training set, float32 [frames, size].
+
+    >>> features_of(AudioFeatures(), np.ones(1000, np.float32)).shape
+    (4, 40)
+    """
+    # Lengths are rounded up to powers of two, each of which compiles once.
+    padded = np.zeros((1, 1 << (max(len(samples), features.window) - 1).bit_length()), np.float32)
+    padded[0, : len(samples)] = samples
+    x, steps = _extract(features, jnp.asarray(padded), jnp.array([len(samples)]))
+    return np.asarray(x[0])[: int(steps[0])]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _extract(features: AudioFeatures, samples: Array, lengths: Array) -> tuple[Array, Array]:
+    if features.normalization == "training":
+        return features.extract(samples, lengths)
+    return features(samples, lengths)
+
+
+def _in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """The results in order; no more than two items a thread are begun and not yet taken."""
+    begun: collections.deque[Future[Result]] = collections.deque()
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            for item in items:
+                begun.append(threads.submit(work, item))
+                if len(begun) >= 2 * workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
