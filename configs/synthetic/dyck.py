@@ -6,6 +6,8 @@ Result:  0.9998 of the answers are right on the test split (4 to 64 steps), 0.99
 Time:    26 s of training on one core shared with other work (x86-64, Python 3.11, jax 0.10.2)
 """
 
+from memory_training import shorten, training
+
 from lstm_jax.training import experiment
 
 
@@ -27,24 +29,13 @@ def get_config(mode: str = ""):
         model={"cell": {"name": "lstm"}, "hidden_size": 64},
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
-        train={
-            "duration": "2000 steps",
-            "report_every": "50 steps",
-            "evaluate_every": "200 steps",
-            "checkpoint_every": "1000 steps",
-            "gradient_clip_norm": 1.0,  # global norm
-            "writers": (),
-            "gate_statistics": False,  # pictures at the end show the gates
-        },
+        train=training("2000 steps", evaluate_every="200 steps", checkpoint_every="1000 steps"),
     )
     if mode == "smoke":
         config.data.max_length = 8
         config.data.lengths = ("8", "12")
-        config.data.evaluation_examples = 64
         config.model.hidden_size = 8
-        config.train.duration = "40 steps"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "20 steps"
+        shorten(config)
     elif mode:
         raise ValueError(f"there is no mode {mode!r}; there is: smoke")
     return config

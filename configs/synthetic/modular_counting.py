@@ -1,8 +1,12 @@
 """Modular counting: the sum of digits modulo five, tested on longer sequences (arXiv 2207.02098).
 
 Command: lstm-jax train --config=configs/synthetic/modular_counting.py --workdir=runs/counting
-Result:  not run yet
+Result:  every answer is right, on the test split (3 to 40 steps) and up to 256 steps
+         (experiments/synthetic)
+Time:    75 s on one core shared with other work (x86-64, Python 3.11, jax 0.10.2)
 """
+
+from memory_training import shorten, training
 
 from lstm_jax.training import experiment
 
@@ -24,24 +28,13 @@ def get_config(mode: str = ""):
         model={"cell": {"name": "lstm"}, "hidden_size": 64},
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
-        train={
-            "duration": "6000 steps",
-            "report_every": "50 steps",
-            "evaluate_every": "200 steps",
-            "checkpoint_every": "1000 steps",
-            "gradient_clip_norm": 1.0,  # global norm
-            "writers": (),
-            "gate_statistics": False,  # pictures at the end show the gates
-        },
+        train=training("6000 steps", evaluate_every="200 steps", checkpoint_every="1000 steps"),
     )
     if mode == "smoke":
         config.data.max_length = 8
         config.data.lengths = ("8", "12")
-        config.data.evaluation_examples = 64
         config.model.hidden_size = 8
-        config.train.duration = "40 steps"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "20 steps"
+        shorten(config)
     elif mode:
         raise ValueError(f"there is no mode {mode!r}; there is: smoke")
     return config

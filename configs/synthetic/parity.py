@@ -7,6 +7,8 @@ Result:  of 500 sequences of 256 steps the last answer is right for 1.000 (lstm)
 Time:    17, 50, 124 and 25 s on one busy core (x86-64, Python 3.11, jax 0.10.2)
 """
 
+from memory_training import shorten, training
+
 from lstm_jax.training import experiment
 
 CELLS = ("lstm", "slstm", "mlstm", "min_lstm")
@@ -34,22 +36,11 @@ def get_config(mode: str = ""):
         },
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
-        train={
-            "duration": "3000 steps",
-            "report_every": "50 steps",
-            "evaluate_every": "500 steps",
-            "checkpoint_every": "1000 steps",
-            "gradient_clip_norm": 1.0,  # global norm
-            "writers": (),
-            "gate_statistics": False,  # pictures at the end show the gates
-        },
+        train=training("3000 steps", evaluate_every="500 steps", checkpoint_every="1000 steps"),
     )
     if mode == "smoke":
         config.data.max_length = 8
         config.data.lengths = ("8", "12")
-        config.data.evaluation_examples = 64
         config.model.hidden_size = 8
-        config.train.duration = "40 steps"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "20 steps"
+        shorten(config)
     return config

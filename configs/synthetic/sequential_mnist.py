@@ -6,6 +6,8 @@ Result:  :rows 0.980 on the test split in 1,531 steps; pixel by pixel nothing wa
          (experiments/synthetic)
 """
 
+from memory_training import shorten, training
+
 from lstm_jax.training import experiment
 
 MODES = ("permuted", "rows", "smoke")
@@ -38,21 +40,12 @@ def get_config(mode: str = ""):
         },
         optimizer={"name": "adam", "learning_rate": 2e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
-        train={
-            "duration": "3 epochs" if rows else "60 minutes",
-            "report_every": "50 steps",
-            "evaluate_every": "1 epoch" if rows else "10 percent",
-            "checkpoint_every": "500 steps",
-            "gradient_clip_norm": 1.0,  # global norm
-            "writers": (),
-            "gate_statistics": False,  # pictures at the end show the gates
-        },
+        train=training(
+            "3 epochs" if rows else "60 minutes", evaluate_every="1 epoch" if rows else "10 percent"
+        ),
     )
     if mode == "smoke":
-        config.data.evaluation_examples = 64
         config.model.cell.chrono_max = 20
         config.model.hidden_size = 8
-        config.train.duration = "40 steps"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "20 steps"
+        shorten(config)
     return config

@@ -5,6 +5,8 @@ Result:  an accuracy of 0.996 on the test split after 3,000 steps (experiments/s
 Time:    16 s of training on one core shared with other work (x86-64, Python 3.11, jax 0.10.2)
 """
 
+from memory_training import shorten, training
+
 from lstm_jax.training import experiment
 
 
@@ -23,23 +25,12 @@ def get_config(mode: str = ""):
         model={"cell": {"name": "lstm", "forget_bias": 3.0}, "hidden_size": 32},
         optimizer={"name": "adam", "learning_rate": 5e-3},
         schedule={"name": "constant"},
-        train={
-            "duration": "3000 steps",
-            "report_every": "50 steps",
-            "evaluate_every": "100 steps",
-            "checkpoint_every": "500 steps",
-            "gradient_clip_norm": 1.0,  # global norm
-            "writers": (),
-            "gate_statistics": False,  # pictures at the end show the gates
-        },
+        train=training("3000 steps", evaluate_every="100 steps"),
         early_stopping={"target": 0.999},  # accuracy
     )
     if mode == "smoke":
         config.data.length = 20
-        config.data.evaluation_examples = 64
-        config.train.duration = "40 steps"
-        config.train.report_every = "10 steps"
-        config.train.evaluate_every = "20 steps"
+        shorten(config)
     elif mode not in ("", "three"):
         raise ValueError(f"there is no mode {mode!r}; there are: three, smoke")
     return config
