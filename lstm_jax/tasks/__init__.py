@@ -2,6 +2,7 @@
 
 from lstm_jax.tasks.anomaly_detection import anomaly_detection
 from lstm_jax.tasks.forecasting import forecasting
+from lstm_jax.tasks.frame_prediction import frame_prediction
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.memory import memory
 from lstm_jax.tasks.series_classification import series_classification
@@ -17,6 +18,7 @@ __all__ = [
     "Task",
     "anomaly_detection",
     "forecasting",
+    "frame_prediction",
     "language_model",
     "memory",
     "series_classification",

@@ -1,0 +1,51 @@
+"""Moving MNIST: ten frames are seen and the next ten forecast, by a ConvLSTM (arXiv 1506.04214)."""
+
+from lstm_jax.training import experiment
+
+
+def get_config(mode: str = ""):
+    """`:smoke` runs the same code in seconds, on generated strokes: it needs no data."""
+    if mode not in ("", "smoke"):
+        raise ValueError(f"there is no mode {mode!r}; there is: smoke")
+    config = experiment(
+        task="frame_prediction",
+        seed=0,  # of initialisation
+        data={
+            "source": "moving_blobs" if mode == "smoke" else "moving_mnist",
+            "seen": 10,  # frames
+            "forecast": 10,
+            "batch_size": 4,
+            "evaluation_batch_size": 32,
+            "evaluation_examples": 256,  # of validation and of test, always the same
+            "epoch_batches": 100,
+        },
+        model={
+            "cell": {"name": "conv_lstm", "kernel_size": 3},  # places of the plane
+            "hidden_size": 32,  # memory cells of each layer at every place
+            "num_layers": 2,
+            "patch": 4,  # pixels
+        },
+        optimizer={"name": "adam", "learning_rate": 2e-3},
+        schedule={"name": "warmup_cosine", "warmup": 0.02, "end": 0.02},  # shares of run and peak
+        train={
+            "duration": "40 minutes",
+            "report_every": "20 steps",
+            "evaluate_every": "50 percent",
+            "checkpoint_every": "100 steps",
+            "gradient_clip_norm": 10.0,  # global norm; the loss is a sum over 4,096 pixels
+            "writers": (),
+            "gate_statistics": False,
+        },
+    )
+    if mode == "smoke":
+        config.data.side = 16  # pixels
+        config.data.seen = 4
+        config.data.forecast = 3
+        config.data.evaluation_batch_size = 4
+        config.data.evaluation_examples = 6
+        config.model.hidden_size = 4
+        config.train.duration = "20 steps"
+        config.train.report_every = "5 steps"
+        config.train.evaluate_every = "10 steps"
+        config.train.checkpoint_every = "10 steps"
+    return config

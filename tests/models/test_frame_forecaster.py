@@ -1,0 +1,58 @@
+"""The frame forecaster: equal to a loop over its cells, and blind to what it must not see."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_jax as lj
+from lstm_jax.models.frame_forecaster import FrameForecaster, to_patches
+from lstm_jax.models.frame_forecaster import apply as apply_eagerly
+
+PATCH, STEPS = 2, 3
+apply = jax.jit(apply_eagerly, static_argnums=(0, 3))
+
+
+@pytest.fixture(scope="module")
+def made():
+    network = FrameForecaster(cell=lj.conv_lstm, hidden_size=3, num_layers=2, patch=PATCH)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 8, 3), np.uint8)
+    params = network.init(jax.random.key(0), frames, STEPS)["params"]
+    return network, params, frames
+
+
+def test_it_is_a_loop_over_encoder_and_forecaster(made):
+    network, params, frames = made
+    cell = lj.conv_lstm(3)
+    take_step = jax.jit(cell.step)
+    carries = [cell.initial_carry(params["encoder_0"]["cell"], (2, 3, 4))] * 2
+    for step in range(frames.shape[1]):
+        x = to_patches(jnp.asarray(frames[:, step] / 255), PATCH)
+        for i in range(2):
+            carries[i], x = take_step(params[f"encoder_{i}"]["cell"], carries[i], x)
+    logits = []
+    for _ in range(STEPS):
+        x, said = jnp.zeros((2, 3, 4, 3)), []
+        for i in range(2):
+            carries[i], x = take_step(params[f"forecaster_{i}"]["cell"], carries[i], x)
+            said.append(x)
+        output = params["output"]
+        logits.append(jnp.concatenate(said, axis=-1) @ output["kernel"] + output["bias"])
+    found = apply(network, params, frames, STEPS)
+    assert found.shape == (2, STEPS, 6, 8, 3)
+    np.testing.assert_allclose(to_patches(found, PATCH), np.stack(logits, axis=1), atol=1e-5)
+
+
+def test_further_frames_do_not_change_those_before(made):
+    network, params, frames = made
+    more = apply(network, params, frames, STEPS + 2)
+    np.testing.assert_allclose(more[:, :STEPS], apply(network, params, frames, STEPS), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_it_computes_in_a_smaller_type_about_the_same(made):
+    network, params, frames = made
+    low = apply(network.clone(dtype="bfloat16"), params, frames, STEPS)
+    assert low.dtype == jnp.float32
+    full = apply(network, params, frames, STEPS)
+    assert 0 < float(jnp.max(jnp.abs(low - full))) < 0.05
