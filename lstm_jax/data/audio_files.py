@@ -174,6 +174,8 @@ def _decode(name: str, content: bytes, max_seconds: float | None) -> tuple[np.nd
         raise BrokenAudio(
             f"{name} is cut off: {missing:,} bytes that its header tells of are not there"
         )
+    if _is_cut_ogg(content):
+        raise BrokenAudio(f"{name} is cut off: its last page is not there")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             require_seconds(name, file.frames, file.samplerate, max_seconds)
@@ -199,6 +201,19 @@ def _missing_bytes(content: bytes) -> int:
             return 0 if unknown else max(0, place + 8 + size - len(content))
         place += 8 + size + size % 2
     return 0
+
+
+def _is_cut_ogg(content: bytes) -> bool:
+    """Whether the last page of an OGG file is not marked as such; libsndfile reads what there is."""
+    if content[:4] != b"OggS":
+        return False
+    place = content.rfind(b"OggS")
+    head = content[place : place + 27]  # RFC 3533, section 6
+    return (
+        len(head) < 27
+        or not head[5] & 4
+        or (place + 27 + head[26] + sum(content[place + 27 : place + 27 + head[26]]) > len(content))
+    )
 
 
 def _library() -> Any:

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -149,7 +148,7 @@ def _read(
         if recording.problem:
             raise BrokenAudio(recording.problem)
         content = recording.audio.content()
-        keys = [_key(content, features, reading, speed) for speed in speeds] if cache else []
+        keys = [_key(content, features, reading, speed) for speed in speeds]
         if cache and all(cache.get(key) is not None for key in keys):
             return [_Read(key, None) for key in keys]
         samples = read_audio(
@@ -164,7 +163,7 @@ def _read(
             _require_frame(recording.audio.name, one, features)
     except BrokenAudio as error:
         return error
-    return [_Read(key, one) for key, one in itertools.zip_longest(keys, made, fillvalue="")]
+    return [_Read(key, one) for key, one in zip(keys, made, strict=True)]
 
 
 def _require_frame(name: str, samples: np.ndarray, features: AudioFeatures) -> None:

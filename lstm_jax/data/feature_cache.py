@@ -85,7 +85,7 @@ class FeatureCache:
 class Cached(Sequence):
     """The arrays of some keys, read when they are asked for, so that they need no memory."""
 
-    def __init__(self, cache: FeatureCache, keys: Sequence[str]):
+    def __init__(self, cache: FeatureCache, keys: list[str]):
         self._cache, self._keys = cache, keys
         self._last: tuple[str, np.ndarray] | None = None
 
@@ -101,8 +101,8 @@ class Cached(Sequence):
         found = self._cache.get(key)
         if found is None:
             raise UserError(
-                f"cache: what was in {self._cache.folder} is gone or damaged: start again, and it is "
-                "made anew"
+                f"cache: what was in {self._cache.folder} is gone or damaged: start again, and it "
+                "is made anew"
             )
         self._last = (key, found)
         return found

@@ -25,7 +25,7 @@ def read_tfds(
       UserError: the dataset, the split or a feature does not exist, the dataset cannot be
         prepared here, or a text is not UTF-8.
     """
-    data, features = _open(dataset, split, data_dir)
+    data, features = open_tfds(dataset, split, data_dir)
     for option, field in fields.items():
         if field not in features:
             raise UserError(
@@ -36,7 +36,7 @@ def read_tfds(
     for number, record in enumerate(data):
         for field, texts in zip(fields.values(), found, strict=True):
             where = f"data.dataset: {dataset}, record {number} of {split}, {field}"
-            texts.append(_text(where, record[field], features[field]))
+            texts.append(text_of(where, record[field], features[field]))
     return found
 
 
@@ -54,7 +54,7 @@ def read_tfds_arrays(
     Raises:
       UserError: the dataset or the split does not exist, or cannot be prepared or decoded here.
     """
-    data, _ = _open(dataset, split, data_dir)
+    data, _ = open_tfds(dataset, split, data_dir)
     try:
         records = [[record[name] for name in features] for record in data]
     except ImportError as error:
@@ -65,7 +65,12 @@ def read_tfds_arrays(
     return [np.stack(values) for values in zip(*records, strict=True)]
 
 
-def _open(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any], Any]:
+def open_tfds(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any], Any]:
+    """The records of a split, and their features by name.
+
+    Raises:
+      UserError: the dataset or the split does not exist, or cannot be prepared here.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -85,7 +90,12 @@ def _open(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[Any]
     return data, features
 
 
-def _text(where: str, value: Any, feature: Any) -> str:
+def text_of(where: str, value: Any, feature: Any) -> str:
+    """A value as text: a class as its name, a number as its digits.
+
+    Raises:
+      UserError: it is bytes that are not UTF-8.
+    """
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

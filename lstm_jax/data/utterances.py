@@ -16,6 +16,7 @@ from lstm_jax.config import Fraction, PositiveInt, Range, register
 from lstm_jax.data.audio_files import SUFFIXES, Audio, AudioFile, AudioSamples
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths, require_shares
+from lstm_jax.data.tfds_audio import read_tfds_audio
 from lstm_jax.errors import ConfigError, UserError
 
 
@@ -73,12 +74,12 @@ def speech_folder(
         root = Path(path).expanduser()
         if not root.is_dir():
             raise UserError(f"data.path: {root} is no folder")
-        named = {split: root / f"{split}.csv" for split in SPLITS}
-        if not named["train"].exists():
-            named = {"train": root / "metadata.csv"}
-        own = {split: file if file.exists() else None for split, file in named.items()}
-        own = {**dict.fromkeys(SPLITS), **own, "train": named["train"]}
-        return _splits(own, shares, lambda _, file: _read_table(file, text))
+        files = {split: root / f"{split}.csv" for split in SPLITS}
+        own: dict[str, Path | None] = {s: f if f.exists() else None for s, f in files.items()}
+        if own["train"] is None:
+            own = {**dict.fromkeys(SPLITS), "train": root / "metadata.csv"}
+        taken = require_shares(own, shares)
+        return read_splits(own, taken, lambda _, file: _read_table(file, text))
 
     return read
 
@@ -105,7 +106,7 @@ def _read_table(file: Path, text: str) -> list[Utterance]:
 def _audio_by_id(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"data.path: {folder} is no folder; recordings are expected there")
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES}
+    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES}
 
 
 def _text_problem(where: str, text: str) -> str:
@@ -144,7 +145,7 @@ def manifest(
         where = path_field(split)
         return [one for file in files for one in _read_manifest(where, Path(file).expanduser())]
 
-    return lambda: _splits(paths, shares, read_one)
+    return lambda: read_splits(paths, shares, read_one)
 
 
 def _read_manifest(field: str, file: Path) -> list[Utterance]:
@@ -174,14 +175,52 @@ def _manifest_row(where: str, row: Any) -> tuple[str, str]:
     return path, text.strip()
 
 
-def _splits(
-    named: Mapping[str, Any],
-    shares: Mapping[str, float],
-    read: Callable[[str, Any], Sequence[Utterance]],
-) -> Speech:
-    """The utterances of every split; those that are held out by what is said."""
-    shares = {split: share for split, share in shares.items() if not named[split]}
-    return read_splits(named, shares, read)
+@register("speech_source")
+def tfds_speech(
+    *,
+    dataset: str,
+    data_dir: str | None = None,
+    audio_field: str = "speech",
+    text_field: str = "text",
+    sample_rate: PositiveInt | None = None,
+    train: str = "train",
+    validation: str | None = None,
+    test: str | None = None,
+    validation_share: Fraction = 0.05,
+    test_share: Fraction = 0.05,
+) -> SpeechSource:
+    """Any TensorFlow dataset with sound and text. Most of those need TensorFlow to be read.
+
+    Args:
+      dataset: name in the catalogue, with a config and version if need be: "ljspeech".
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      audio_field: the feature that holds the samples; whole numbers are 16-bit ones.
+      text_field: the feature that holds the transcript.
+      sample_rate: in Hz; None for the one that the dataset tells.
+      train: split of the training utterances, in TFDS's own words for splits.
+      validation: split of the validation ones; None to take a share of the training ones.
+      test: split of the test ones; None to take a share of the training ones.
+      validation_share: share of the texts for validation, without a split of its own.
+      test_share: share of the texts for the test, without a split of its own.
+
+    Raises:
+      ConfigError: the shares leave nothing to train on.
+      UserError: when it is called: the dataset, a split or a field does not exist, or the
+        dataset cannot be read here.
+    """
+    splits = {"train": train, "validation": validation, "test": test}
+    shares = require_shares(splits, {"validation": validation_share, "test": test_share})
+    fields = {"audio_field": audio_field, "text_field": text_field}
+
+    def read_one(split: str, words: str) -> list[Utterance]:
+        del split
+        found = read_tfds_audio(dataset, words, data_dir, fields, sample_rate)
+        return [
+            Utterance(text.strip(), audio, audio.name, _text_problem(audio.name, text))
+            for audio, text in found
+        ]
+
+    return lambda: read_splits(splits, shares, read_one)
 
 
 @register("speech_source")
