@@ -204,7 +204,7 @@ def _missing_bytes(content: bytes) -> int:
 
 
 def _is_cut_ogg(content: bytes) -> bool:
-    """Whether the last page of an OGG file is not marked as such; libsndfile reads what there is."""
+    """Whether the last page of an OGG file is not marked as such; libsndfile does not look."""
     if content[:4] != b"OggS":
         return False
     place = content.rfind(b"OggS")
