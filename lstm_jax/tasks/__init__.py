@@ -1,6 +1,7 @@
 """One file a task: data, model, loss, metrics, and what one shows of the result."""
 
 from lstm_jax.tasks.anomaly_detection import anomaly_detection
+from lstm_jax.tasks.audio_classification import audio_classification
 from lstm_jax.tasks.forecasting import forecasting
 from lstm_jax.tasks.frame_prediction import frame_prediction
 from lstm_jax.tasks.language_model import language_model
@@ -17,6 +18,7 @@ __all__ = [
     "Metric",
     "Task",
     "anomaly_detection",
+    "audio_classification",
     "forecasting",
     "frame_prediction",
     "language_model",

@@ -1,0 +1,93 @@
+"""Classification of recordings: the batch changes nothing, broken ones are told, tones learnt."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+
+from lstm_jax.cli.main import main
+from lstm_jax.data.audio_inputs import read_inputs
+from lstm_jax.data.labelled_audio import generated_tones
+from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.training import build_experiment, experiment
+from tests.conftest import REPOSITORY
+
+KEYWORDS = str(REPOSITORY / "configs/audio/keywords.py")
+
+
+def make(features=None, **data):
+    data = {"source": "generated_tones", "size": 40, "batch_size": 4} | data
+    if data["source"] == "audio_folders":
+        del data["size"]
+    values = {
+        "data": data,
+        "features": {"sample_rate": 8000, "mels": 6, **(features or {})},
+        "model": {"hidden_size": 4, "filters": 3, "width": 3, "stride": 2},
+        "augmentation": {"time_masks": 0, "frequency_masks": 0},
+    }
+    return build_experiment(experiment(task="audio_classification", **values)).task
+
+
+def test_the_scale_of_training_is_kept_and_no_prediction_depends_on_the_others(tmp_path):
+    task = make({"normalization": "training"})
+    learner, dataset = task.prepare(tmp_path)
+    batch = dataset.train[0]
+    valid = np.arange(batch["features"].shape[1]) < batch["features_lengths"][:, None]
+    assert abs(batch["features"][valid].mean()) < 0.5
+    params = learner.init(jax.random.key(0))
+    test = task.data.source()["test"]
+    inputs = read_inputs(test, task.features, task.data.reading)
+    together = task.probabilities(tmp_path, params, inputs)
+    alone = [
+        task.probabilities(tmp_path, params, read_inputs([one], task.features, task.data.reading))
+        for one in test
+    ]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
+    np.testing.assert_allclose(together.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_speeds_are_of_training_alone(tmp_path):
+    _, dataset = make(speeds=(90, 100, 110)).prepare(tmp_path)
+    assert dataset.notes[0] == "96 train, 4 validation, 4 test recordings of 6 features a frame"
+    with pytest.raises(ConfigError, match="speeds: must be percentages from 10 to 1000"):
+        make(speeds=(1,))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, one in enumerate(generated_tones(size=30)()["train"]):
+        file = tmp_path / "sounds" / one.label / f"{number}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, one.audio.samples, 8000)
+    return tmp_path / "sounds"
+
+
+def test_a_broken_recording_is_refused_or_left_out(tmp_path, folder):
+    (folder / "rising" / "x.wav").write_text("no sound")
+    data = {"source": "audio_folders", "path": (str(folder),)}
+    with pytest.raises(UserError, match=r"data: \w+: .*x.wav is no sound .*; with broken=skip"):
+        make(**data).prepare(tmp_path)
+    _, dataset = make(**data, reading={"broken": "skip"}).prepare(tmp_path)
+    assert "1 of" in dataset.notes[-1]
+    assert "x.wav is no sound" in dataset.notes[-1]
+
+
+@pytest.mark.slow
+def test_the_smoke_config_learns_and_predicts_files(tmp_path, folder, capsys):
+    workdir = tmp_path / "run"
+    assert main(["train", f"--config={KEYWORDS}:smoke", f"--workdir={workdir}"]) == 0
+    assert json.loads((workdir / "result.json").read_text())["test/accuracy"] > 0.9
+    assert (workdir / "figures/confusion_matrix.png").exists()
+    capsys.readouterr()
+    assert main(["predict", f"--workdir={workdir}", f"--input={folder}", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(told) == 24
+    assert np.mean([record["file"].split("/")[-2] == record["label"] for record in told]) > 0.9
+    one = told[0]["file"]
+    assert main(["predict", f"--workdir={workdir}", f"--input={one}"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "file,label,probability"
+    (tmp_path / "x.wav").write_text("no sound")
+    assert main(["predict", f"--workdir={workdir}", f"--input={tmp_path / 'x.wav'}"]) == 2
+    assert "x.wav is no sound that can be read" in capsys.readouterr().err
