@@ -4,9 +4,12 @@ from lstm_jax.training import experiment
 
 
 def get_config(mode: str = ""):
-    """`:smoke` runs the same code in seconds, on generated strokes: it needs no data."""
-    if mode not in ("", "smoke"):
-        raise ValueError(f"there is no mode {mode!r}; there is: smoke")
+    """`:two` has an encoder and a forecaster of their own, as the paper has them.
+
+    `:smoke` runs the same code in seconds, on generated strokes: it needs no data.
+    """
+    if mode not in ("", "two", "smoke"):
+        raise ValueError(f"there is no mode {mode!r}; there are: two, smoke")
     config = experiment(
         task="frame_prediction",
         seed=0,  # of initialisation
@@ -24,6 +27,8 @@ def get_config(mode: str = ""):
             "hidden_size": 32,  # memory cells of each layer at every place
             "num_layers": 2,
             "patch": 4,  # pixels
+            # One network that reads its own forecasts; False for the two of the paper.
+            "feedback": mode != "two",
         },
         optimizer={"name": "adam", "learning_rate": 2e-3},
         schedule={"name": "warmup_cosine", "warmup": 0.02, "end": 0.02},  # shares of run and peak

@@ -1,6 +1,6 @@
 """A network in Flax linen that sees frames and says which come next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -14,22 +14,25 @@ from lstm_jax.kernels import Remat
 
 
 class FrameForecaster(nn.Module, kw_only=True):
-    """Frames are read by an encoder, and those that follow are told by a forecaster.
+    """Layers of convolutional LSTMs that read frames, and tell those that follow.
 
-    X. Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for Precipitation
-    Nowcasting", arXiv 1506.04214, section 3.2. The layers of the encoder read the frames; each
-    layer of the forecaster begins with the carry that the encoder's layer of its number ends with.
-    Nothing is fed to the first one; each other reads what the one below says. The outputs of all
-    layers of the forecaster together, place by place, give the pixels of the next frame through
-    one linear map and a sigmoid.
+    The encoder and forecaster of X. Shi et al., "Convolutional LSTM Network: A Machine Learning
+    Approach for Precipitation Nowcasting", arXiv 1506.04214, section 3.2: each layer of the
+    forecaster begins with the carry that the encoder's layer of its number ends with; nothing is
+    fed to the first one, each other reads what the one below says.
 
-    A frame is cut into patches, whose pixels are the channels of a place: so the convolutions run
-    on a small plane.
+    With `feedback` encoder and forecaster are one: behind the last frame seen it reads its own
+    forecasts. So is the network that OpenSTL (arXiv 2306.11249) and others call ConvLSTM. It also
+    says of every frame seen but the first what it took it to be, which is worth learning from.
 
-    Params: `encoder_0`, `forecaster_0`, ..., and `output`.
+    The outputs of all layers together, place by place, give the pixels of the next frame through
+    one linear map and a sigmoid. A frame is cut into patches, whose pixels are the channels of a
+    place: so the convolutions run on a small plane.
+
+    Params: `encoder_0`, ..., without feedback `forecaster_0`, ..., and `output`.
 
     >>> import lstm_jax as lj
-    >>> model = FrameForecaster(cell=lj.conv_lstm, hidden_size=3, num_layers=2, patch=2)
+    >>> model = FrameForecaster(cell=lj.conv_lstm, channels=1, hidden_size=3, patch=2)
     >>> frames = jnp.zeros((4, 5, 8, 6, 1), jnp.uint8)
     >>> logits, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), frames, 7))
     >>> logits.shape
@@ -37,46 +40,86 @@ class FrameForecaster(nn.Module, kw_only=True):
 
     Attributes:
       cell: makes the cell of a layer, in a plane, from its hidden size.
+      channels: of a frame.
       hidden_size: memory cells of each layer at every place.
       num_layers: layers of the encoder, and of the forecaster.
       patch: side of a patch, pixels; it divides the height and the width of frames.
+      feedback: whether it reads its own forecasts.
+      first_logit: what it answers, about, before it has learnt anything.
       dtype: type of the products; parameters and logits are float32.
       remat: what the backward pass computes again instead of keeping it, as in `lstm_jax.scan`.
     """
 
     cell: Callable[[int], Cell]
+    channels: int
     hidden_size: int = 64
     num_layers: int = 2
     patch: int = 4
+    feedback: bool = False
+    first_logit: float = 0.0
     dtype: str = "float32"
     remat: Remat = "none"
 
-    @nn.compact
+    def setup(self) -> None:  # noqa: D102
+        self.encoder = self._layers("encoder")
+        self.forecaster = self.encoder if self.feedback else self._layers("forecaster")
+        first = nn.initializers.constant(self.first_logit)
+        self.output = nn.Dense(self.channels * self.patch**2, bias_init=first)
+
     def __call__(self, frames: Array, steps: int) -> Array:
         """Logits of the pixels' brightness [batch, steps, height, width, channels].
+
+        With feedback there are as many more in front as frames were seen, less one: those of the
+        frames seen, from the second on.
 
         Args:
           frames: bytes [batch, time, height, width, channels].
           steps: how many frames to forecast.
         """
         x_tbhwc = jnp.swapaxes(to_patches(frames, self.patch), 0, 1) / jnp.float32(255)
-        carries = []
-        for i in range(self.num_layers):
-            carry, x_tbhwc = self._layer(f"encoder_{i}")(x_tbhwc, remat=self.remat)
-            carries.append(carry)
-        y_tbhwc = jnp.zeros((steps, *x_tbhwc.shape[1:]), x_tbhwc.dtype)
-        said = []
-        for i, carry in enumerate(carries):
-            _, y_tbhwc = self._layer(f"forecaster_{i}")(y_tbhwc, carry, remat=self.remat)
-            said.append(y_tbhwc)
-        channels = frames.shape[-1] * self.patch**2
-        together = jnp.concatenate(said, axis=-1).astype(jnp.float32)
-        logits = nn.Dense(channels, name="output")(together)
+        carries, said = self._run(self.encoder, x_tbhwc, [None] * self.num_layers)
+        if self.feedback:
+            logits = self._continue(carries, self._logits(said), steps)
+        else:
+            nothing = jnp.zeros((steps, *said[0].shape[1:]), said[0].dtype)
+            logits = self._logits(self._run(self.forecaster, nothing, carries)[1])
         return from_patches(jnp.swapaxes(logits, 0, 1), self.patch)
 
-    def _layer(self, name: str) -> RNN:
+    def _continue(self, carries: Sequence[Any], logits: Array, steps: int) -> Array:
+        """The logits behind these, each forecast read before the next."""
+
+        def step(module: Any, state: Any, _: None) -> Any:
+            carries, last = state
+            carries, said = module._run(module.encoder, brightness(last)[None], carries)
+            (logits,) = module._logits(said)
+            return (carries, logits), logits
+
+        run = nn.scan(
+            step,
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            length=steps - 1,
+        )
+        _, further = run(self, (carries, logits[-1]), None)
+        return jnp.concatenate([logits, further])
+
+    def _run(
+        self, layers: Sequence[RNN], x_tbhwc: Array, carries: Sequence[Any]
+    ) -> tuple[list[Any], list[Array]]:
+        """The last carry and the outputs of every layer."""
+        last, said = [], []
+        for layer, begin in zip(layers, carries, strict=True):
+            carry, x_tbhwc = layer(x_tbhwc, begin, remat=self.remat)
+            last.append(carry)
+            said.append(x_tbhwc)
+        return last, said
+
+    def _logits(self, said: Sequence[Array]) -> Array:
+        return self.output(jnp.concatenate(said, axis=-1).astype(jnp.float32))
+
+    def _layers(self, name: str) -> list[RNN]:
         cell = computing_in(self.cell(self.hidden_size), self.dtype)
-        return RNN(cell, time_major=True, name=name)
+        return [RNN(cell, time_major=True, name=f"{name}_{i}") for i in range(self.num_layers)]
 
 
 def to_patches(frames: Array, patch: int) -> Array:

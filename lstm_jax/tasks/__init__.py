@@ -10,6 +10,7 @@ from lstm_jax.tasks.series_classification import series_classification
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 from lstm_jax.tasks.text_classification import text_classification
 from lstm_jax.tasks.translation import translation
+from lstm_jax.tasks.video_classification import video_classification
 
 __all__ = [
     "Compute",
@@ -26,4 +27,5 @@ __all__ = [
     "series_classification",
     "text_classification",
     "translation",
+    "video_classification",
 ]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.scipy.special import logit
 
 from lstm_jax.cells import Cell
 from lstm_jax.config import LayerCount, PositiveInt, Seed, part_of, register, values_of
@@ -89,12 +90,15 @@ class FrameModelOptions:
       hidden_size: memory cells of each layer at every place.
       num_layers: layers of the encoder, and of the forecaster.
       patch: side of the squares of pixels that are a place each; it divides the sides of a frame.
+      feedback: whether encoder and forecaster are one network that reads its own forecasts; it
+        then also learns from the frames that are seen.
     """
 
     cell: Callable[[int], Cell] = part_of("cell", "conv_lstm")
     hidden_size: PositiveInt = 64
     num_layers: LayerCount = 2
     patch: PositiveInt = 4
+    feedback: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -145,17 +149,23 @@ class frame_prediction:
             units=("frames", float(data.batch_size * (data.seen + data.forecast))),
             fingerprint=digest.hexdigest(),
         )
-        return self._learner(compute), dataset
+        mean = float(np.mean(dataset.train[0]["frames"])) / 255
+        return self._learner(compute, float(logit(np.clip(mean, 0.01, 0.99)))), dataset
 
     def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
         """The learner."""
         del assets
         return self._learner(compute)
 
-    def network(self, compute: Compute = FLOAT32) -> FrameForecaster:
+    def network(self, compute: Compute = FLOAT32, first_logit: float = 0.0) -> FrameForecaster:
         """The Flax module."""
-        options = values_of(self.model)
-        return FrameForecaster(dtype=compute.dtype, remat=compute.remat, **options)
+        return FrameForecaster(
+            channels=self.data.source.size.channels,
+            first_logit=first_logit,
+            dtype=compute.dtype,
+            remat=compute.remat,
+            **values_of(self.model),
+        )
 
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
         """The squared error of frames that stay as the last one seen."""
@@ -180,7 +190,7 @@ class frame_prediction:
         batch = self.data.splits()["test"][0]
         frames = batch["frames"][batch["valid"]]
         seen, coming = frames[:, : self.data.seen], frames[:, self.data.seen :]
-        logits = _apply(self.network(), params, seen, self.data.forecast)
+        logits = _apply(self.network(), params, seen, self.data.forecast)[:, -self.data.forecast :]
         found = np.asarray(jnp.round(255 * brightness(logits)), np.uint8)
         draw_filmstrips(seen, coming, found, figures / "forecasts.png")
         write_animation(seen, coming, found, figures / "forecasts.gif")
@@ -190,12 +200,12 @@ class frame_prediction:
         """None."""
         return {}
 
-    def _learner(self, compute: Compute) -> Learner:
-        network, size, data = self.network(compute), self.data.source.size, self.data
-        example = jnp.zeros((1, 1, *size), jnp.uint8)
+    def _learner(self, compute: Compute, first_logit: float = 0.0) -> Learner:
+        network, data = self.network(compute, first_logit), self.data
+        example = jnp.zeros((1, 1, *data.source.size), jnp.uint8)
 
         def init(key: Array) -> Any:
-            return network.init(key, example, 1)["params"]
+            return network.init(key, example, 2)["params"]
 
         loss = functools.partial(_loss, network, data.seen)
         return Learner(init, no_carry, loss, _summarize, METRICS, weight="frames")
@@ -213,8 +223,12 @@ def _loss(
     del key
     given, coming = batch["frames"][:, :seen], batch["frames"][:, seen:]
     logits = apply(network, params, given, coming.shape[1])
-    true = coming / jnp.float32(255)
-    nats = jnp.sum(optax.sigmoid_binary_cross_entropy(logits, true), axis=(-3, -2, -1))
+    answered = batch["frames"][:, -logits.shape[1] :] / jnp.float32(255)
+    entropy = optax.sigmoid_binary_cross_entropy(logits, answered)
+    nats_of_all = jnp.sum(entropy, axis=(-3, -2, -1))
+    # What is said of frames that were seen is learnt from, and does not count.
+    logits, true = (x[:, -coming.shape[1] :] for x in (logits, answered))
+    nats = nats_of_all[:, -coming.shape[1] :]
     found = jax.lax.stop_gradient(brightness(logits))
     copies = jnp.broadcast_to(given[:, -1:] / jnp.float32(255), true.shape)
     of_frames = {
@@ -225,8 +239,10 @@ def _loss(
         "copy_ssim": ssim(copies, true),
         "frames": jnp.ones(nats.shape),
     }
-    sums = {name: jnp.sum(x, where=batch["valid"][:, None]) for name, x in of_frames.items()}
-    return sums["nats"] / jnp.maximum(sums["frames"], 1), carry, sums
+    valid = batch["valid"][:, None]
+    sums = {name: jnp.sum(x, where=valid) for name, x in of_frames.items()}
+    learnt = jnp.sum(nats_of_all, where=valid) / nats_of_all.shape[1] * nats.shape[1]
+    return learnt / jnp.maximum(sums["frames"], 1), carry, sums
 
 
 def _summarize(sums: Mapping[str, float]) -> dict[str, float]:

@@ -15,7 +15,9 @@ apply = jax.jit(apply_eagerly, static_argnums=(0, 3))
 
 @pytest.fixture(scope="module")
 def made():
-    network = FrameForecaster(cell=lj.conv_lstm, hidden_size=3, num_layers=2, patch=PATCH)
+    network = FrameForecaster(
+        cell=lj.conv_lstm, channels=3, hidden_size=3, num_layers=2, patch=PATCH
+    )
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 8, 3), np.uint8)
     params = network.init(jax.random.key(0), frames, STEPS)["params"]
     return network, params, frames
@@ -41,6 +43,26 @@ def test_it_is_a_loop_over_encoder_and_forecaster(made):
     found = apply(network, params, frames, STEPS)
     assert found.shape == (2, STEPS, 6, 8, 3)
     np.testing.assert_allclose(to_patches(found, PATCH), np.stack(logits, axis=1), atol=1e-5)
+
+
+def test_with_feedback_a_forecast_is_read_as_a_frame_is(made):
+    network, params, frames = made
+    network = network.clone(feedback=True)
+    params = {name: params[name] for name in ("encoder_0", "encoder_1", "output")}
+    found = apply(network, params, frames, STEPS)
+    assert found.shape == (2, 4 - 1 + STEPS, 6, 8, 3)
+    # Frame after frame; bytes are what is read, so a forecast is one in a float's precision.
+    seen = frames.astype(np.float32)
+    for step in range(STEPS):
+        logits = apply(network, params, seen, 1)
+        np.testing.assert_allclose(logits[:, -1], found[:, 3 + step], atol=1e-5)
+        seen = np.concatenate([seen, 255 * jax.nn.sigmoid(logits[:, -1:])], axis=1)
+    # What is said of a frame that was seen depends on those before it alone.
+    changed = frames.copy()
+    changed[:, 3] = 0
+    np.testing.assert_allclose(
+        apply(network, params, changed, STEPS)[:, :3], found[:, :3], atol=1e-6
+    )
 
 
 def test_further_frames_do_not_change_those_before(made):

@@ -1,0 +1,321 @@
+"""Clips of video with a class, decoded when they are needed, and their batches.
+
+A source checks its fields when it is made and reads when it is called, so that a finished run can
+be used where its data are gone.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+
+from lstm_jax.config import Fraction, PositiveInt, Range, Seed, register
+from lstm_jax.data.held_out import SPLITS, path_field, require_paths
+from lstm_jax.data.labelled_series import hold_out_of_every_class
+from lstm_jax.data.motions import MOTIONS, draw_motion
+from lstm_jax.data.moving_mnist import blobs, read_digits
+from lstm_jax.data.video_files import Broken, FrameSize, read_clip, spread_evenly, usable
+from lstm_jax.errors import UserError
+
+_DIGIT = 28
+
+
+class Clips(NamedTuple):
+    """Clips that are made when they are asked for.
+
+    Attributes:
+      names: what each is called.
+      labels: the class of each; empty if it is not known.
+      load: the frames of a clip by its number, bytes [time, height, width, channels].
+      notes: what is worth telling of them.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    load: Callable[[int], np.ndarray]
+    notes: Sequence[str] = ()
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Clips":
+        """Some of them."""
+        chosen = [int(row) for row in rows]
+        names, labels = ([known[row] for row in chosen] for known in (self.names, self.labels))
+        return Clips(names, labels, lambda row: self.load(chosen[row]))
+
+
+class ClipSource(NamedTuple):
+    """Clips with a class.
+
+    Attributes:
+      size: of a frame.
+      frames: the most in a clip.
+      read: the clips of every split.
+      read_file: those of a video, or of the videos of a folder: `(where, path) -> clips`.
+    """
+
+    size: FrameSize
+    frames: int
+    read: Callable[[], Mapping[str, Clips]]
+    read_file: Callable[[str, Path], Clips]
+
+
+@register("clip_source")
+def clip_folders(
+    *,
+    path: tuple[str, ...],
+    validation_path: tuple[str, ...] = (),
+    test_path: tuple[str, ...] = (),
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.2,
+    split_seed: Seed = 0,
+    frames: PositiveInt = 16,
+    height: PositiveInt = 112,
+    width: PositiveInt = 112,
+    color: Literal["rgb", "grey"] = "rgb",
+    broken: Broken = "refuse",
+) -> ClipSource:
+    """A folder with a folder for each class, and in it a video file for each clip.
+
+    A clip is as many frames as `frames`, evenly spread over the video; all, of a shorter one.
+
+    Args:
+      path: folders of class folders, separated by commas.
+      validation_path: those of the validation split, none to take a share of `path`.
+      test_path: those of the test split, none to take a share of `path`.
+      validation_share: share of the clips for validation, without folders of its own.
+      test_share: share of the clips for the test, without folders of its own.
+      split_seed: of the draw of these shares, of every class alike.
+      frames: of a clip.
+      height: of a frame, pixels; it is scaled to cover height and width, and its middle taken.
+      width: of a frame, pixels.
+      color: whether frames are in colour.
+      broken: whether a file that is no whole video is refused, or skipped and counted.
+
+    Raises:
+      ConfigError: no folder is named, or the shares leave nothing to train on.
+      UserError: when it is called: a folder or file cannot be used.
+    """
+    paths = {"train": path, "validation": validation_path, "test": test_path}
+    taken = require_paths(paths, {"validation": validation_share, "test": test_share})
+    size = FrameSize(height, width, 3 if color == "rgb" else 1)
+
+    def read() -> Mapping[str, Clips]:
+        found = {
+            split: _of_files(path_field(split), _labelled_files(split, roots), size, frames, broken)
+            for split, roots in paths.items()
+            if roots
+        }
+        whole = found["train"]
+        rows = hold_out_of_every_class(whole.labels, taken, split_seed)
+        found |= {split: whole.take(chosen) for split, chosen in rows.items()}
+        found["train"] = found["train"]._replace(notes=whole.notes)
+        for split in SPLITS:
+            if split not in found or not found[split].names:
+                raise UserError(
+                    f"data: the {split} split has no clip: name data for it, or a share"
+                )
+        return {split: found[split] for split in SPLITS}
+
+    def read_file(where: str, file: Path) -> Clips:
+        files = _visible(file) if file.is_dir() else [file]
+        return _of_files(where, [(one, "") for one in files], size, frames, broken)
+
+    return ClipSource(size, frames, read, read_file)
+
+
+def _labelled_files(split: str, roots: Sequence[str]) -> list[tuple[Path, str]]:
+    where, found = path_field(split), []
+    for root in (Path(name).expanduser() for name in roots):
+        if not root.is_dir():
+            raise UserError(f"{where}: {root} is no folder")
+        folders = [entry for entry in _visible(root) if entry.is_dir()]
+        if not folders:
+            raise UserError(f"{where}: {root} holds no folder; a folder for each class is needed")
+        for folder in folders:
+            files = _visible(folder)
+            if not files:
+                raise UserError(f"{where}: {folder} holds no file")
+            found += [(file, folder.name) for file in files]
+    return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _of_files(
+    where: str,
+    files: Sequence[tuple[Path, str]],
+    size: FrameSize,
+    frames: int,
+    broken: Broken,
+) -> Clips:
+    counts, notes = usable(where, [file for file, _ in files], broken)
+    kept = [(file, label) for file, label in files if file in counts]
+
+    def load(row: int) -> np.ndarray:
+        file = kept[row][0]
+        chosen = spread_evenly(counts[file], min(frames, counts[file]))
+        return read_clip(where, file, size, chosen.tolist())
+
+    return Clips([str(file) for file, _ in kept], [label for _, label in kept], load, notes)
+
+
+@register("clip_source")
+def digit_motions(
+    *,
+    size: Annotated[int, Range(40)] = 2000,
+    held_out: Annotated[int, Range(8)] = 400,
+    frames: Annotated[int, Range(4)] = 16,
+    side: Annotated[int, Range(_DIGIT)] = 64,
+    data_dir: str | None = None,
+    train: str = "train[:55000]",
+    validation: str = "train[55000:]",
+    test: str = "test",
+) -> ClipSource:
+    """Generated clips of handwritten digits that move; the class is the shape of the path.
+
+    See `lstm_jax.data.motions`. Digits of MNIST are real, what they do is generated. Those of the
+    held-out splits are not trained on. They are read through `tfds.data_source`, which needs
+    Pillow; no TensorFlow.
+
+    Args:
+      size: clips to train on.
+      held_out: clips of validation, and of the test.
+      frames: of a clip.
+      side: of a frame, pixels.
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      train: split of MNIST whose digits are trained on, in TFDS's own words for splits.
+      validation: split of the validation digits.
+      test: split of the test digits.
+
+    Raises:
+      UserError: when it is called: the dataset or a split cannot be read here.
+    """
+    names = {"train": train, "validation": validation, "test": test}
+    counts = {"train": size, "validation": held_out, "test": held_out}
+    return _generated(lambda split: read_digits(names[split], data_dir)[0], counts, frames, side)
+
+
+@register("clip_source")
+def stroke_motions(
+    *, size: Annotated[int, Range(40)] = 160, frames: Annotated[int, Range(4)] = 8,
+    side: Annotated[int, Range(8)] = 24,
+) -> ClipSource:  # fmt: skip
+    """Generated strokes that move as the digits of `digit_motions`, to try a config without data.
+
+    >>> clips = stroke_motions(size=40, side=16).read()["train"]
+    >>> clips.labels[:3], clips.load(2).shape
+    (['left', 'right', 'up'], (8, 16, 16, 1))
+
+    Args:
+      size: clips to train on; a quarter as many each for validation and test.
+      frames: of a clip.
+      side: of a frame, pixels; a stroke has two fifths of it.
+    """
+    seeds = {"train": 0, "validation": 1, "test": 2}
+    counts = {"train": size, "validation": size // 4, "test": size // 4}
+
+    def shapes(split: str) -> np.ndarray:
+        return blobs(np.random.default_rng(seeds[split]), 50, 2 * side // 5)
+
+    return _generated(shapes, counts, frames, side)
+
+
+def _generated(
+    shapes_of: Callable[[str], np.ndarray], counts: Mapping[str, int], frames: int, side: int
+) -> ClipSource:
+    size = FrameSize(side, side, 1)
+
+    def clips(split: str) -> Clips:
+        shapes = shapes_of(split)
+        labels = [MOTIONS[row % len(MOTIONS)] for row in range(counts[split])]
+
+        def load(row: int) -> np.ndarray:
+            random = np.random.default_rng((SPLITS.index(split), row))
+            return draw_motion(random, labels[row], shapes, frames, side)
+
+        return Clips([f"{split} {row}" for row in range(len(labels))], labels, load)
+
+    def read_file(where: str, file: Path) -> Clips:
+        """A user's own video, as grey squares of this size."""
+        return _of_files(where, [(file, "")], size, frames, "refuse")
+
+    return ClipSource(size, frames, lambda: {split: clips(split) for split in SPLITS}, read_file)
+
+
+class ClipBatches:
+    """Random access to whole batches of clips, decoded when they are asked for.
+
+    A batch is a dict: `clips`, bytes [batch, frames, height, width, channels], zeros behind the
+    end; `clips_lengths` int32 [batch]; `labels` int32 [batch]; `rows` int32 [batch], the number of
+    the clip; `valid` bool [batch]. With a seed every epoch has an order of its own.
+
+    >>> clips = Clips(["a"], ["x"], lambda row: np.ones((2, 4, 4, 1), np.uint8))
+    >>> batch = ClipBatches(clips, np.zeros(1, np.int32), FrameSize(4, 4, 1), 3, batch_size=2)[0]
+    >>> batch["clips"].shape, batch["clips_lengths"].tolist(), batch["valid"].tolist()
+    ((2, 3, 4, 4, 1), [2, 0], [True, False])
+    """
+
+    def __init__(
+        self,
+        clips: Clips,
+        labels: np.ndarray,
+        size: FrameSize,
+        frames: int,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        memory: int = 0,
+    ):
+        """Remembers the clips.
+
+        Args:
+          clips: the clips.
+          labels: the number of the class of each.
+          size: of a frame.
+          frames: of a batch; no clip has more.
+          batch_size: clips in a batch.
+          seed: of the order; None for that of the clips.
+          memory: bytes of decoded clips that are kept; of more, the last ones used.
+        """
+        self.batch_size = batch_size
+        self._clips, self._labels, self._seed = clips, labels, seed
+        self._shape = (frames, *size)
+        self._load = functools.lru_cache(memory // int(np.prod(self._shape)))(clips.load)
+
+    def __len__(self) -> int:
+        return -(-len(self._labels) // self.batch_size)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.at(0, index)
+
+    def at(self, epoch: int, index: int) -> dict[str, np.ndarray]:
+        """A batch of an epoch."""
+        order = np.arange(len(self._labels))
+        if self._seed is not None:
+            order = np.random.default_rng((self._seed, epoch)).permutation(order)
+        rows = order[index * self.batch_size :][: self.batch_size]
+        batch = {
+            "clips": np.zeros((self.batch_size, *self._shape), np.uint8),
+            "clips_lengths": np.zeros(self.batch_size, np.int32),
+            "labels": np.zeros(self.batch_size, np.int32),
+            "rows": np.zeros(self.batch_size, np.int32),
+            "valid": np.arange(self.batch_size) < len(rows),
+        }
+        batch["labels"][: len(rows)], batch["rows"][: len(rows)] = self._labels[rows], rows
+        for i, row in enumerate(rows.tolist()):
+            clip = self._load(row)
+            batch["clips"][i, : len(clip)] = clip
+            batch["clips_lengths"][i] = len(clip)
+        return batch
+
+    def fingerprint(self) -> str:
+        """A digest of names, classes and the first clip: all would have to be decoded."""
+        digest = hashlib.sha256(f"{self.batch_size} {self._shape} {self._seed}".encode())
+        digest.update("\n".join(self._clips.names).encode())
+        digest.update(self._labels.tobytes())
+        digest.update(self._load(0).tobytes())
+        return digest.hexdigest()
