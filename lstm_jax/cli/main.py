@@ -17,6 +17,7 @@ from lstm_jax.errors import ConfigError, UserError
 _COMMANDS = {
     "train": "train a model from a config file, or go on with a run that stopped",
     "evaluate": "figures of a trained model on a split of its data",
+    "sweep": "search over fields of a config; what a search found",
     "replicate": "a config trained with several seeds: mean, deviation, confidence interval",
     "compare": "the runs of two configs side by side, and whether chance explains it",
     "status": "the state of a run, or of all runs of a folder, while they train or after",

@@ -22,30 +22,46 @@ def load_python(spec: str) -> ml_collections.ConfigDict:
     Raises:
       ConfigError: the file is missing, fails, or has no `get_config` that returns a ConfigDict.
     """
+    config = run_python("--config", spec, "get_config")
+    if not isinstance(config, ml_collections.ConfigDict):
+        path = spec.partition(":")[0]
+        raise ConfigError(
+            f"{path}: get_config must return a ConfigDict, got {type(config).__name__}"
+        )
+    return config
+
+
+def run_python(option: str, spec: str, function: str) -> Any:
+    """What a function of a file gives, called with the mode behind `path.py:`, if there is one.
+
+    Args:
+      option: that named the file, for messages.
+      spec: `path.py` or `path.py:mode`.
+      function: the name of the function.
+
+    Raises:
+      ConfigError: the file is missing, fails, or has no such function.
+    """
     path, _, mode = spec.partition(":")
     try:
         source = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--config: cannot read {path!r} ({error.strerror})") from None
+        raise ConfigError(f"{option}: cannot read {path!r} ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"--config: {path!r} is not a Python file in UTF-8") from None
+        raise ConfigError(f"{option}: {path!r} is not a Python file in UTF-8") from None
     folder = str(Path(path).resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # parts of one's own stand beside the config
     namespace: dict[str, Any] = {"__name__": "lstm_jax_config", "__file__": path}
     try:
         exec(compile(source, path, "exec"), namespace)
-        get_config = namespace["get_config"]
-        config = get_config(mode) if mode else get_config()
+        if function not in namespace:
+            raise ConfigError(f"the file defines no {function}()")
+        return namespace[function](mode) if mode else namespace[function]()
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     except Exception as error:
         raise ConfigError(f"{path}{_line_in(path, error)}: {_in_words(error)}") from error
-    if not isinstance(config, ml_collections.ConfigDict):
-        raise ConfigError(
-            f"{path}: get_config must return a ConfigDict, got {type(config).__name__}"
-        )
-    return config
 
 
 def _line_in(path: str, error: Exception) -> str:
@@ -56,8 +72,6 @@ def _line_in(path: str, error: Exception) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, KeyError) and error.args == ("get_config",):
-        return "the file defines no get_config()"
     return (
         f"{type(error).__name__}: {str(error).strip(chr(34)).splitlines()[0] if str(error) else ''}"
     )

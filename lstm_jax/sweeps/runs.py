@@ -66,15 +66,16 @@ def train_all(planned: Sequence[Planned], jobs: int, tell: Callable[[Planned, in
         while waiting or running:
             while waiting and len(running) < jobs:
                 run = waiting.pop(0)
-                running[run] = _start(run)
+                running[run] = start(run)
             for run in [run for run, process in running.items() if process.poll() is not None]:
                 tell(run, running.pop(run).returncode)
             time.sleep(_POLL)
     finally:
-        _stop(running.values())
+        stop(list(running.values()))
 
 
-def _start(run: Planned) -> subprocess.Popen[bytes]:
+def start(run: Planned) -> subprocess.Popen[bytes]:
+    """The process that trains a run, or goes on with it."""
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("ab") as log:
         # In a session of its own, so that Ctrl-C reaches it through us, once.
@@ -88,7 +89,8 @@ def _start(run: Planned) -> subprocess.Popen[bytes]:
         )
 
 
-def _stop(processes) -> None:
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asks the processes that are left to save their state and end, and waits for them."""
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
