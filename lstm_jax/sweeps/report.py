@@ -81,6 +81,7 @@ def _draw_best(axes: Any, done: Sequence[Any], objective: Objective) -> None:
     best = (np.minimum if objective.lower_is_better else np.maximum).accumulate(values)
     axes.plot(numbers, values, "o", color="tab:blue", alpha=0.5, markersize=4)
     axes.step(numbers, best, where="post", color="black")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="trial", ylabel=objective.name, title="trials, and the best so far")
 
 
@@ -124,6 +125,7 @@ def _draw_parallel(axes: Any, done: Sequence[Any], fields: Sequence[str], of: Ob
         axes.plot(
             range(len(fields)),
             [column[i] for column in columns],
+            marker=".",
             color="tab:blue",
             alpha=0.1 + 0.9 * (rank / max(len(done) - 1, 1)) ** 2,
         )
