@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import stat
 import struct
 from math import gcd
 from pathlib import Path
@@ -12,6 +14,9 @@ import numpy as np
 from lstm_jax.errors import UserError
 
 SUFFIXES = (".wav", ".flac", ".ogg")
+_MOST_BYTES = _MOST_VALUES = 1 << 29  # of one recording: what its header tells may be anything
+_RATES = (1_000, 768_000)  # a filter for the ratio of two rates may be as long as the greater one
+_LOUDEST = 1e6  # more than any whole numbers kept as floats; beyond it their power is infinite
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a program writes into a pipe, which it cannot go back in
 
 
@@ -57,7 +62,16 @@ class AudioFile(NamedTuple):
     def content(self) -> bytes:
         """The bytes of the file."""
         try:
-            return self.path.read_bytes()
+            # A pipe would keep a reader waiting for ever.
+            with open(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                about = os.fstat(file.fileno())
+                if not stat.S_ISREG(about.st_mode):
+                    raise BrokenAudio(f"{self.path} is not a file")
+                if about.st_size > _MOST_BYTES:
+                    raise BrokenAudio(
+                        f"{self.path} has {about.st_size:,} bytes, and {_MOST_BYTES:,} are allowed"
+                    )
+                return file.read()
         except OSError as error:
             raise BrokenAudio(f"{self.path} cannot be read ({error.strerror})") from None
 
@@ -122,8 +136,10 @@ def read_audio(
     samples, rate = audio.decode(content, max_seconds)
     if not len(samples):
         raise BrokenAudio(f"{audio.name} holds no samples")
-    if not np.isfinite(samples).all():
-        raise BrokenAudio(f"{audio.name} has samples that are no numbers (NaN or infinite)")
+    if not (np.abs(samples) <= _LOUDEST).all():
+        raise BrokenAudio(
+            f"{audio.name} has samples that are no numbers (NaN or infinite) or far from -1 to 1"
+        )
     if not may_be_silent and not np.ptp(samples, axis=0).any():
         raise BrokenAudio(f"{audio.name} is silent: all its samples are alike")
     mono = samples.mean(axis=1) if samples.ndim == 2 else samples
@@ -178,7 +194,17 @@ def _decode(name: str, content: bytes, max_seconds: float | None) -> tuple[np.nd
         raise BrokenAudio(f"{name} is cut off: its last page is not there")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
+            if not _RATES[0] <= file.samplerate <= _RATES[1]:
+                raise BrokenAudio(
+                    f"{name} has {file.samplerate:,} samples a second; {_RATES[0]:,} to "
+                    f"{_RATES[1]:,} are allowed"
+                )
             require_seconds(name, file.frames, file.samplerate, max_seconds)
+            if file.frames * file.channels > _MOST_VALUES:
+                raise BrokenAudio(
+                    f"{name} has {file.frames:,} samples of {file.channels} channel(s), and "
+                    f"{_MOST_VALUES:,} are allowed in all"
+                )
             samples = file.read(dtype="float32", always_2d=True)
             told, rate = file.frames, file.samplerate
     except soundfile.LibsndfileError as error:

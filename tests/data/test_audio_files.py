@@ -1,6 +1,7 @@
 """Files of sound: every format read alike, and a sentence for each way in which one is broken."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -113,6 +114,8 @@ def test_what_cannot_be_used_is_told(tmp_path):
 
     assert told(AudioFile(tmp_path / "no.wav")).startswith("no.wav cannot be read (No such file")
     assert told(AudioFile(tmp_path)).endswith("cannot be read (Is a directory)")
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert told(AudioFile(tmp_path / "pipe.wav")) == "pipe.wav is not a file"
     (tmp_path / "text.wav").write_text("this is no sound at all")
     assert told(AudioFile(tmp_path / "text.wav")).startswith("text.wav is no sound that can be")
     (tmp_path / "empty.wav").touch()
@@ -121,10 +124,15 @@ def test_what_cannot_be_used_is_told(tmp_path):
     silent = written(tmp_path / "a.wav", 0 * TONE)
     assert told(silent) == "a.wav is silent: all its samples are alike"
     assert not read_audio(silent, RATE, may_be_silent=True).any()
-    for bad in (np.nan, np.inf):
+    assert told(written(tmp_path / "b.wav", rate=2_000_000)).endswith(
+        "has 2,000,000 samples a second; 1,000 to 768,000 are allowed"
+    )
+    for bad in (np.nan, np.inf, 3e38):
         samples = np.where(np.arange(4000) == 7, bad, TONE)
         audio = written(tmp_path / "a.wav", samples, subtype="FLOAT")
-        assert told(audio) == "a.wav has samples that are no numbers (NaN or infinite)"
+        assert told(audio) == (
+            "a.wav has samples that are no numbers (NaN or infinite) or far from -1 to 1"
+        )
     long = written(tmp_path / "a.wav", np.tile(TONE, 4))
     assert told(long, max_seconds=1.5) == "a.wav lasts 2.0 seconds, and max_seconds is 1.5"
     assert told(AudioSamples("x", np.tile(TONE, 4), RATE), max_seconds=1) == (
