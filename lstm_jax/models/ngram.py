@@ -57,15 +57,60 @@ def probabilities(
     history = np.zeros(len(test), np.int64)  # number of the gram before each symbol, -1: unknown
     for level in _count(train.astype(np.int64), vocabulary_size, order):
         gram = _find(level.codes, np.where(history >= 0, history * vocabulary_size + test, -1))
-        count = np.where(gram >= 0, level.counts[gram], 0)
-        # A history that only ends the training text has no follower: nothing is known after it.
-        seen = (history >= 0) & (level.total[history] > 0)
-        total = np.where(seen, level.total[history], 1)
-        direct = np.maximum(count - level.discount, 0) / total
-        left = level.discount * level.followers[history] / total
-        probability = np.where(seen, direct + left * probability, probability)
+        probability = _interpolated(level, history, gram, probability)
         history = np.concatenate([[-1], gram[:-1]])
     return probability
+
+
+def next_symbol_tables(
+    train: np.ndarray, vocabulary_size: int, order: int, *, most: int
+) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """The model as an automaton, whose states are the histories of the training text.
+
+    Args:
+      train: symbol numbers of the training text [length].
+      vocabulary_size: how many numbers there are.
+      order: length of the longest n-gram.
+      most: the most numbers of a table.
+
+    Returns:
+      The state behind each state and symbol, the probability of each symbol at each state, both
+      [states, vocabulary], and the state of an empty history; None if there were more numbers.
+    """
+    levels = _count(train.astype(np.int64), vocabulary_size, order)
+    begins = np.cumsum([0, 1, *(len(level.codes) for level in levels)])  # states by length
+    if begins[order] * vocabulary_size > most:
+        return None
+    following = np.zeros((begins[order], vocabulary_size), np.int32)
+    probability = np.full((begins[order], vocabulary_size), 1.0 / vocabulary_size)
+    symbols = np.arange(vocabulary_size)
+    shorter = np.zeros(1, np.int64)  # the state without the first symbol of each history
+    for length, level in enumerate(levels):
+        own = slice(begins[length], begins[length + 1])
+        history = np.arange(begins[length + 1] - begins[length])[:, None]
+        gram = _find(level.codes, history * vocabulary_size + symbols)
+        probability[own] = _interpolated(level, history, gram, probability[shorter])
+        if length == order - 1:
+            following[own] = following[shorter] if length else 0
+            break
+        after = following[shorter] if length else 0
+        following[own] = np.where(gram >= 0, begins[length + 1] + gram, after)
+        shorter = following[shorter[level.codes // vocabulary_size], level.codes % vocabulary_size]
+        shorter = shorter if length else np.zeros_like(shorter)
+    return following, probability, 0
+
+
+def _interpolated(
+    level: _Order, history: np.ndarray, gram: np.ndarray, lower: np.ndarray
+) -> np.ndarray:
+    """Probabilities by grams of one length, -1 for none, over those by shorter ones."""
+    count = np.where(gram >= 0, level.counts[gram], 0)
+    # A history that only ends the training text has no follower: nothing is known after it.
+    seen = (history >= 0) & (level.total[history] > 0)
+    total = np.where(seen, level.total[history], 1)
+    direct = np.maximum(count - level.discount, 0) / total
+    left = level.discount * level.followers[history] / total
+    return np.where(seen, direct + left * lower, lower)
 
 
 def _count(train: np.ndarray, vocabulary_size: int, order: int) -> list[_Order]:
