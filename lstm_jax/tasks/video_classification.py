@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.config import NonNegativeInt, PositiveInt, Seed, part_of, register, values_of
-from lstm_jax.data.clips import ClipBatches, Clips, ClipSource
+from lstm_jax.data.clip_batches import ClipBatches
+from lstm_jax.data.clips import Clips, ClipSource
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.classifier import ClassifierDropout, apply

@@ -7,6 +7,7 @@ import numpy as np
 
 _MOST_CLASSES = 10
 _MOST_FRAMES = 16
+_WIDTH = 12  # inches
 
 
 def draw_clips(
@@ -29,19 +30,24 @@ def draw_clips(
     from matplotlib.figure import Figure
 
     rows = [int(row) for row in np.unique(labels, return_index=True)[1]][:_MOST_CLASSES]
-    figure = Figure(figsize=(13, 1.15 * len(rows)), layout="constrained")
+    pictures = [_side_by_side(load(row)) for row in rows]
+    heights = [_WIDTH * picture.shape[0] / picture.shape[1] + 0.35 for picture in pictures]
+    figure = Figure(figsize=(_WIDTH + 0.2, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
-    for axis, row in zip(axes, rows, strict=True):
-        clip = load(row)
-        kept = clip[:: -(-len(clip) // _MOST_FRAMES)]
-        edged = np.pad(kept, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255)
-        picture = np.concatenate(list(edged), axis=1)
-        axis.imshow(picture if picture.shape[-1] == 3 else picture[..., 0], cmap="gray",
-                    vmin=0, vmax=255)  # fmt: skip
+    axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, row, picture in zip(axes, rows, pictures, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
         chosen = int(probability[row].argmax())
+        said = f"{classes[labels[row]]}; chosen: {classes[chosen]}, {probability[row, chosen]:.2f}"
         color = "black" if chosen == labels[row] else "tab:red"
-        said = f"{classes[labels[row]]}\nchosen: {classes[chosen]}, {probability[row, chosen]:.2f}"
-        axis.set_ylabel(said, rotation=0, ha="right", va="center", color=color)
-        axis.set(xticks=[], yticks=[])
+        axis.set_title(said, loc="left", fontsize="medium", color=color)
+        axis.axis("off")
     figure.savefig(path, dpi=100)
+
+
+def _side_by_side(clip: np.ndarray) -> np.ndarray:
+    """Frames of a clip as one picture [height, width] or [height, width, 3]."""
+    kept = clip[:: -(-len(clip) // _MOST_FRAMES)]
+    edged = np.pad(kept, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
+    picture = np.concatenate(list(edged), axis=1)
+    return picture if picture.shape[-1] == 3 else picture[..., 0]

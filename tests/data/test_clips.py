@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from lstm_jax.data.clips import ClipBatches, Clips, clip_folders, digit_motions, stroke_motions
+from lstm_jax.data.clip_batches import ClipBatches
+from lstm_jax.data.clips import Clips, clip_folders, digit_motions, stroke_motions
 from lstm_jax.data.motions import MOTIONS, draw_motion, motion_path
 from lstm_jax.data.video_files import FrameSize
 from lstm_jax.errors import ConfigError, UserError
