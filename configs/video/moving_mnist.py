@@ -1,4 +1,10 @@
-"""Moving MNIST: ten frames are seen and the next ten forecast, by a ConvLSTM (arXiv 1506.04214)."""
+"""Moving MNIST: ten frames are seen and the next ten forecast, by a ConvLSTM (arXiv 1506.04214).
+
+Command: lstm-jax train --config=configs/video/moving_mnist.py --workdir=runs/moving_mnist
+Result:  nothing was trained to its end yet. On the 256 test sequences a copy of the last frame seen
+         has a squared error of 279.1 a frame and a similarity of 0.656, black frames 169.1 and
+         0.778, and the mean of all test frames 148.9: what stays near that has learnt no motion
+"""
 
 from lstm_jax.training import experiment
 
