@@ -287,7 +287,7 @@ class AudioFeatures:
             scale=self.mel_scale,
         )
 
-    def extract(self, samples: Array, lengths: Array) -> tuple[Array, Array]:
+    def unscaled(self, samples: Array, lengths: Array) -> tuple[Array, Array]:
         """Features before any normalisation [batch, frames, size], and valid frames [batch].
 
         Args:
@@ -305,6 +305,8 @@ class AudioFeatures:
         x = jnp.concatenate(parts, axis=-1)
         return jnp.where(jnp.arange(x.shape[1])[:, None] < steps[:, None, None], x, 0), steps
 
+    extract = unscaled
+
     def __call__(
         self, samples: Array, lengths: Array, scale: FeatureScale | None = None
     ) -> tuple[Array, Array]:
@@ -315,7 +317,7 @@ class AudioFeatures:
           lengths: valid samples [batch].
           scale: of the training set, for the normalization "training".
         """
-        x, steps = self.extract(samples, lengths)
+        x, steps = self.unscaled(samples, lengths)
         if self.normalization == "none":
             return x, steps
         if self.normalization == "utterance":

@@ -213,7 +213,7 @@ def features_of(features: AudioFeatures, samples: np.ndarray) -> np.ndarray:
 @functools.partial(jax.jit, static_argnums=0)
 def _extract(features: AudioFeatures, samples: Array, lengths: Array) -> tuple[Array, Array]:
     if features.normalization == "training":
-        return features.extract(samples, lengths)
+        return features.unscaled(samples, lengths)
     return features(samples, lengths)
 
 

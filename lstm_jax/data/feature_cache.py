@@ -49,7 +49,7 @@ class FeatureCache:
         if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
             return None
         try:
-            return np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False)
+            return np.lib.format.read_array(io.BytesIO(content[_DIGEST:]), allow_pickle=False)
         except (ValueError, EOFError):
             return None
 

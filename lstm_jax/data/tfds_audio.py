@@ -31,7 +31,7 @@ class TfdsAudio(NamedTuple):
 
     def decode(self, content: bytes, max_seconds: float | None) -> tuple[np.ndarray, int]:
         """Samples and their rate."""
-        samples = np.load(io.BytesIO(content), allow_pickle=False)
+        samples = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
         require_seconds(self.name, len(samples), self.sample_rate, max_seconds)
         if samples.dtype.kind == "f":
             return samples, self.sample_rate

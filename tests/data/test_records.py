@@ -202,8 +202,8 @@ def test_a_tfds_translation_set_without_tensorflow(tmp_path):
 def read_tiny(tfds, builder):
     import lstm_jax.data.tfds as reader
 
-    before = reader._open
-    reader._open = lambda dataset, split, data_dir: (
+    before = reader.open_tfds
+    reader.open_tfds = lambda dataset, split, data_dir: (
         builder.as_data_source(split),
         builder.info.features,
     )
@@ -213,7 +213,7 @@ def read_tiny(tfds, builder):
             dataset="tiny", source_field="en", target_field="de", validation=None, test=None,
         )  # fmt: skip
     finally:
-        reader._open = before
+        reader.open_tfds = before
 
 
 def _tiny():
