@@ -2,9 +2,10 @@
 
 Command: lstm-jax train --config=configs/synthetic/copy_memory.py --workdir=runs/copy
          and with :standard, for a forget bias of 1 in place of the chrono initialisation
-Result:  not run at this delay. With a delay of 200, 11,000 steps: 0.070 nats a step, 0.345 of the
-         symbols recalled; :standard 0.095 and 0.136, which is no memory (experiments/synthetic)
-Time:    2 to 4 minutes for those on one core shared with other work (x86-64, jax 0.10.2)
+Result:  0.0082 nats a step on the test split after 11,742 steps, 0.637 of the symbols recalled, and
+         no sequence without an error; :standard 0.0198 and 0.138, without a memory 0.0204 and
+         0.125 (experiments/synthetic)
+Time:    35 minutes each, side by side on one core with other work (x86-64, jax 0.10.2)
 """
 
 from memory_training import shorten, training
@@ -27,7 +28,7 @@ def get_config(mode: str = ""):
         data={
             "problem": "copy_memory",
             "delay": 1000,  # steps between what is shown and what is asked
-            "batch_size": 16,
+            "batch_size": 8,
             "evaluation_examples": 200,
         },
         model={
@@ -40,10 +41,16 @@ def get_config(mode: str = ""):
             },
             "hidden_size": 64,
         },
-        # The longer the delay, the smaller the gradient: 3e-8 where Adam's own eps is 1e-8.
-        optimizer={"name": "adam", "learning_rate": 1e-2, "b2": 0.99, "eps": 1e-12},
+        # The longer the delay, the smaller the gradient: an eps of 1e-8 is large beside 3e-8.
+        optimizer={
+            "name": "muon",
+            "learning_rate": 0.03,
+            "eps": 1e-12,
+            "adam_learning_rate": 0.01,  # of biases
+            "adam_b2": 0.99,
+        },
         schedule={"name": "warmup_cosine", "warmup": 0.01, "end": 0.02},  # shares of run and peak
-        train=training("10000 steps", evaluate_every="200 steps"),
+        train=training("35 minutes", evaluate_every="5 percent"),
         early_stopping={"target": 1e-3},  # nats a step; without a memory one has 0.0204
     )
     if mode == "smoke":

@@ -2,8 +2,9 @@
 
 Command: lstm-jax train --config=configs/synthetic/sequential_mnist.py --workdir=runs/smnist
          and with :permuted, or :rows for 28 steps of a row each, which is far easier
-Result:  :rows 0.980 on the test split in 1,531 steps; pixel by pixel nothing was trained yet
-         (experiments/synthetic)
+Result:  in order 0.963 on the validation split after 2,260 steps, :permuted 0.849 after 2,259, little
+         more than an epoch; :rows 0.980 on the test split in 1,531 steps (experiments/synthetic)
+Time:    29 minutes, each beside the other on one core with other work (x86-64, jax 0.10.2)
 """
 
 from memory_training import shorten, training
@@ -26,22 +27,23 @@ def get_config(mode: str = ""):
         "permuted": mode == "permuted",
         "read": "rows" if rows else "pixels",
     }
+    muon = {"name": "muon", "learning_rate": 0.02, "adam_learning_rate": 5e-3}  # Adam: biases
     config = experiment(
         task="memory",
         seed=0,  # of initialisation
         data={
             **({"problem": "temporal_order", "length": 20} if mode == "smoke" else pixels),
-            "batch_size": 64,
+            "batch_size": 64 if rows else 32,
             "evaluation_batch_size": 200,
         },
         model={
             "cell": {"name": "lstm", "chrono_max": None if rows else 784},
-            "hidden_size": 128,
+            "hidden_size": 128 if rows else 64,
         },
-        optimizer={"name": "adam", "learning_rate": 2e-3},
+        optimizer={"name": "adam", "learning_rate": 2e-3} if rows else muon,
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
         train=training(
-            "3 epochs" if rows else "60 minutes", evaluate_every="1 epoch" if rows else "10 percent"
+            "3 epochs" if rows else "29 minutes", evaluate_every="1 epoch" if rows else "20 percent"
         ),
     )
     if mode == "smoke":

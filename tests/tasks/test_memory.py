@@ -179,3 +179,24 @@ def test_runs_are_compared_by_split(solved, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         compare.main()
     assert "there is no mse; there are: accuracy, at_end" in capsys.readouterr().err
+
+
+def test_a_cell_that_holds_what_was_shown_differs_between_examples(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "experiments/synthetic"))
+    module = importlib.import_module("differences")
+    network = make("copy_memory", model={"hidden_size": 2}).network()
+    # Gates i f g o of two units. The second writes a symbol and holds it; the first counts steps.
+    kernel, bias = np.zeros((10, 8), np.float32), np.zeros(8, np.float32)
+    kernel[:8, 1], bias[1] = 20, -10
+    bias[0], bias[2:4], bias[4] = 10, 10, 0.5
+    kernel[:8, 5] = np.arange(8) - 3.5
+    cell = {"kernel": kernel, "recurrent_kernel": np.zeros((2, 8), np.float32), "bias": bias}
+    output = {"kernel": np.zeros((2, 9), np.float32), "bias": np.zeros(9, np.float32)}
+    inputs = np.array([[symbol, 8, 8, 8, 9, 8] for symbol in range(8)])
+    found = module.differences(network, {"layer_0": {"cell": cell}, "output": output}, inputs)
+    held = np.tanh(np.tanh(np.arange(8) - 3.5)).std()
+    np.testing.assert_allclose(found["differs"][:, 0], held, rtol=1e-3)
+    np.testing.assert_allclose(found["differs"][:, 1], 0, atol=1e-6)
+    np.testing.assert_allclose(found["input"][:, 0], [1, 0, 0, 0, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(found["input"][:, 1], 1, atol=1e-4)
+    assert len(module.draw(found, zoom=4).axes) == 12  # of which three say what the colours mean
