@@ -77,6 +77,7 @@ def next_symbol_tables(
       The state behind each state and symbol, the probability of each symbol at each state, both
       [states, vocabulary], and the state of an empty history; None if there were more numbers.
     """
+    order = min(order, len(train))  # there are no longer ones
     levels = _count(train.astype(np.int64), vocabulary_size, order)
     begins = np.cumsum([0, 1, *(len(level.codes) for level in levels)])  # states by length
     if begins[order] * vocabulary_size > most:

@@ -7,6 +7,7 @@ from lstm_jax.tasks.frame_prediction import frame_prediction
 from lstm_jax.tasks.language_model import language_model
 from lstm_jax.tasks.memory import memory
 from lstm_jax.tasks.series_classification import series_classification
+from lstm_jax.tasks.speech_recognition import speech_recognition
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 from lstm_jax.tasks.text_classification import text_classification
 from lstm_jax.tasks.translation import translation
@@ -25,6 +26,7 @@ __all__ = [
     "language_model",
     "memory",
     "series_classification",
+    "speech_recognition",
     "text_classification",
     "translation",
     "video_classification",

@@ -165,6 +165,9 @@ def test_the_ngram_as_an_automaton_is_the_ngram():
         np.testing.assert_allclose(found, probabilities(train, test, 5, order), rtol=1e-12)
         np.testing.assert_allclose(p.sum(axis=1), 1)
     assert next_symbol_tables(train, 5, 4, most=100) is None
+    short = next_symbol_tables(train[:2], 5, 4, most=100)
+    assert short is not None
+    np.testing.assert_allclose(short[1].sum(axis=1), 1)
 
 
 def test_the_ngram_scores_a_text_as_what_stands_between_two_ends():

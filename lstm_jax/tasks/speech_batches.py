@@ -1,0 +1,78 @@
+"""Batches of recordings and their transcripts, and what they cost."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.data.bucketing import BucketedBatches
+from lstm_jax.data.tokenizers import Tokenizer
+from lstm_jax.models.audio_augmentation import SpecAugment
+from lstm_jax.models.ctc import BLANK, ctc_loss
+from lstm_jax.models.speech_recognizer import apply
+from lstm_jax.tasks.speech_recognizer import Recognizer
+from lstm_jax.tasks.task import Array, Batch, Sums
+
+
+class SpeechBatches(BucketedBatches):
+    """Batches that know what is said: error rates compare texts.
+
+    Attributes:
+      features: of every record [frames, features].
+      texts: what is said in each.
+      frames: of all records.
+    """
+
+    features: Sequence[np.ndarray]
+    texts: Sequence[str]
+    frames: int
+
+
+def symbols_of(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The symbols of a text that CTC can yield: those that the tokenizer knows."""
+    ids = tokenizer.encode(text).ids
+    return ids[ids != BLANK]
+
+
+def speech_loss(
+    recognizer: Recognizer,
+    augment: SpecAugment,
+    params: Any,
+    carry: Any,
+    batch: Batch,
+    key: Array | None,
+) -> tuple[Array, Any, Sums]:
+    """The loss of a batch, as a `Learner` has it, and the sums of its figures.
+
+    A transcript that has too many symbols for the steps of its recording is impossible, and is left
+    out of the sums.
+
+    Args:
+      recognizer: the network, and the scale of its features.
+      augment: what is done to the features in training.
+      params: the parameters.
+      carry: handed through.
+      batch: as `SpeechBatches` has it.
+      key: randomness; None for an evaluation.
+    """
+    network, lengths = recognizer.network, batch["features_lengths"]
+    x = recognizer.scaled(batch["features"], lengths)
+    noise: dict[str, Any] = {}
+    if key is not None:
+        augment_key, dropout_key = jax.random.split(key)
+        x = augment(augment_key, x, lengths)
+        noise = {"deterministic": False, "rngs": {"dropout": dropout_key}}
+    logits = apply(network, params, x, lengths, **noise)
+    steps, count = network.steps_of(lengths), batch["labels_lengths"]
+    # No possible transcript has more symbols than there are steps: what is behind is padding.
+    labels = batch["labels"][:, : logits.shape[1]]
+    again = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] != BLANK)
+    possible = batch["valid"] & (count + jnp.sum(again, axis=1) <= steps)
+    nats = ctc_loss(logits, steps, labels, jnp.minimum(count, labels.shape[1]))
+    sums = {
+        "nats": jnp.sum(jnp.where(possible, nats, 0)),
+        "symbols": jnp.sum(jnp.where(possible, count, 0), dtype=jnp.float32),
+    }
+    return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums

@@ -1,0 +1,183 @@
+"""Speech recognition: the loss against sums over paths, streams against the whole, errors told."""
+
+import csv
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import lstm_jax as lj
+from lstm_jax.cli.main import main
+from lstm_jax.data.audio_features import AudioFeatures
+from lstm_jax.data.audio_inputs import features_of
+from lstm_jax.data.feature_scale import FeatureScale
+from lstm_jax.data.vocabulary import Vocabulary
+from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.models.speech_recognizer import SpeechRecognizer
+from lstm_jax.tasks.speech_batches import SpeechBatches, symbols_of
+from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
+from lstm_jax.tasks.speech_scores import error_rates
+from lstm_jax.tasks.speech_stream import SpeechStream
+from lstm_jax.training import Run, build_experiment, experiment
+from tests.conftest import REPOSITORY
+
+pytest.importorskip("jiwer", reason="error rates need jiwer")
+CONFIG = str(REPOSITORY / "configs/audio/asr_ctc.py")
+FEATURES = AudioFeatures(sample_rate=8000, mels=8, normalization="training")
+TOKENIZER = Vocabulary("characters", list(" abc"))
+
+
+@pytest.fixture(scope="module")
+def stream_recognizer():
+    """A recognizer that was never trained; its outputs change from step to step all the same."""
+    network = SpeechRecognizer(
+        symbols=5, cell=lj.lstm, channels=6, hidden_size=8, num_layers=2, bidirectional=False
+    )
+    x, lengths = np.zeros((1, 4, 8), np.float32), np.array([4])
+    params = network.init(jax.random.key(1), x, lengths)["params"]
+    params["output"]["kernel"] *= 8  # so that more than one symbol is found
+    options = SpeechSearch(beam_size=4, ngram_order=2, language_weight=0.3, bonus=2.0)
+    texts = [symbols_of(TOKENIZER, text) for text in ("abc a", "cab", "b")]
+    scale = FeatureScale(np.full(8, -6, np.float32), np.full(8, 2, np.float32))
+    scorer = make_scorer(options, TOKENIZER, texts)
+    return Recognizer(network, TOKENIZER, scale, scorer, options), params
+
+
+@pytest.mark.parametrize("length", [13_777, pytest.param(360, marks=pytest.mark.slow), 0])
+def test_a_stream_in_any_pieces_gives_what_the_whole_gives(stream_recognizer, length):
+    recognizer, params = stream_recognizer
+    random = np.random.default_rng(length)
+    loudness = np.repeat(random.uniform(0, 1, length // 500 + 1), 500)[:length]
+    samples = (loudness * random.standard_normal(length)).astype(np.float32)
+    whole = features_of(FEATURES, samples)
+    wanted = recognizer.transcribe(params, [whole]) if len(whole) else None
+    for largest in (length + 1, 4000, 700, 90):
+        stream, at = SpeechStream(recognizer, FEATURES, params), 0
+        while at < length:
+            step = int(random.integers(0, largest + 1))
+            stream.feed(samples[at : at + step])
+            at += step
+        text = stream.end()
+        assert text == stream.end() == ("" if wanted is None else wanted.texts[0])
+        assert stream.heard == ("" if wanted is None else wanted.greedy[0])
+    if length > 10_000:
+        assert len(set(text)) > 1  # the test would see a difference
+
+
+def test_a_stream_tells_what_it_cannot_take(stream_recognizer):
+    recognizer, params = stream_recognizer
+    stream = SpeechStream(recognizer, FEATURES, params)
+    stream.end()
+    with pytest.raises(ValueError, match="when it has ended"):
+        stream.feed(np.zeros(10))
+    both = Recognizer(recognizer.network.clone(bidirectional=True), *_rest_of(recognizer))
+    with pytest.raises(UserError, match="bidirectional=False"):
+        SpeechStream(both, FEATURES, params)
+
+
+def _rest_of(recognizer):
+    return recognizer.tokenizer, recognizer.scale, recognizer.scorer, recognizer.options
+
+
+@pytest.mark.slow
+def test_a_recording_is_transcribed_as_beside_others(stream_recognizer):
+    recognizer, params = stream_recognizer
+    random = np.random.default_rng(0)
+    sequences = [random.normal(-6, 3, (n, 8)).astype(np.float32) for n in (40, 61, 8)]
+    together = recognizer.transcribe(params, sequences)
+    for i in range(3):
+        alone = recognizer.transcribe(params, sequences[i : i + 1])
+        assert alone.texts == together.texts[i : i + 1]
+        assert alone.greedy == together.greedy[i : i + 1]
+
+
+def test_a_word_list_is_checked(tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("xyz\n")
+    options = SpeechSearch(words=str(words))
+    with pytest.raises(UserError, match="holds no word of the characters"):
+        make_scorer(options, TOKENIZER, [])
+    with pytest.raises(UserError, match=r"needs data\.tokenizer"):
+        make_scorer(options, Vocabulary("words", ["a"]), [])
+    with pytest.raises(UserError, match="no space"):
+        make_scorer(options, Vocabulary("characters", ["a"]), [])
+
+
+def test_error_rates_count_over_all_texts():
+    found = error_rates(["a b", "", "x"], ["a c", "ab", " "])
+    assert found == {"cer": pytest.approx(3 / 5), "wer": pytest.approx(2 / 3)}
+    with pytest.raises(UserError, match="something is said"):
+        error_rates(["a"], [""])
+
+
+def test_what_does_not_fit_together_is_told():
+    values = {"model": {"bidirectional": False}, "data": {"source": "generated_speech"}}
+    with pytest.raises(ConfigError, match="normalization=training"):
+        build_experiment(experiment(task="speech_recognition", **values))
+
+
+@pytest.mark.slow
+def test_impossible_transcripts_are_left_out_of_training(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    (tmp_path / "wavs").mkdir()
+    random = np.random.default_rng(0)
+    rows = {"a": "ab ba", "b": "ab" * 40, "c": "b"}
+    for name in rows:
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", random.normal(0, 0.1, 4000), 8000)
+    for split in ("train", "validation", "test"):
+        lines = [f"{name}|{text}|{text}" for name, text in rows.items()]
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines))
+    task = build_experiment(
+        experiment(
+            task="speech_recognition",
+            data={
+                "path": str(tmp_path), "features": {"sample_rate": 8000, "mels": 8},
+                "batch_size": 4, "buckets": 1,
+            },
+            model={"hidden_size": 4, "num_layers": 1, "channels": 4},
+        )
+    ).task  # fmt: skip
+    learner, dataset = task.prepare(tmp_path)
+    assert isinstance(dataset.train, SpeechBatches)
+    assert dataset.train.texts == ["ab ba", "b"]
+    assert dataset.splits["test"].texts == list(rows.values())  # scored, all the same
+    assert sum("more symbols than" in note for note in dataset.notes) == 3
+    params = jax.jit(learner.init)(jax.random.key(0))
+    loss, _, sums = jax.jit(learner.loss)(params, (), dataset.splits["test"][0], None)
+    assert sums["symbols"] == 6
+    assert 0 < loss < 100
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("speech") / "run"
+    assert main(["train", f"--config={CONFIG}:smoke_streaming", f"--workdir={workdir}"]) == 0
+    return workdir
+
+
+@pytest.mark.slow
+def test_the_smoke_config_runs_and_predicts_files(run, tmp_path, capsys):
+    soundfile = pytest.importorskip("soundfile")
+    result = json.loads((run / "result.json").read_text())
+    names = ("cer", "wer", "greedy_cer", "greedy_wer", "loss")
+    assert {f"test/{name}" for name in names} <= set(result)
+    assert (run / "figures/alignment_1.png").exists()
+    assert "errors in" in (run / "figures/worst.txt").read_text()
+    loaded = Run.load(run)
+    task = loaded.experiment.task
+    one = task.data.source()["test"][0]
+    soundfile.write(tmp_path / "one.wav", one.audio.samples, 8000, subtype="FLOAT")
+    (tmp_path / "list.txt").write_text("one.wav\n\none.wav\n")
+    capsys.readouterr()
+    command = ["predict", f"--workdir={run}", f"--input={tmp_path / 'list.txt'}"]
+    assert main(command) == 0
+    found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(found) == 2
+    params = loaded.restore_params(task.restore(loaded.assets), "best").trees["params"]
+    stream = SpeechStream(task.recognizer(loaded.assets), task.data.features, params)
+    stream.feed(one.audio.samples)
+    assert found[0]["text"] == stream.end()
+    assert main(["predict", f"--workdir={run}", f"--input={tmp_path / 'no.wav'}"]) == 2
+    assert "no.wav cannot be read" in capsys.readouterr().err
