@@ -37,7 +37,7 @@ def get_config(mode: str = ""):
                 # Memories of all lengths up to 3/2 of the delay, as in C. Tallec and Y. Ollivier,
                 # arXiv 1804.11188.
                 "chrono_max": None if mode == "standard" else 1500,
-                "initializer": "lecun_orthogonal",  # symbols twice as large as glorot's
+                "initializer": "lecun_orthogonal",  # symbols weigh twice what they do with glorot
             },
             "hidden_size": 64,
         },
