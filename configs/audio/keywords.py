@@ -3,7 +3,7 @@ r"""Which keyword was said? A convolution and a bidirectional LSTM on log-mel en
 Command: lstm-jax train --config=configs/audio/keywords.py --workdir=runs/keywords \
              --config.data.path=speech_commands_v0.02
 Result:  not measured: no set of keywords was at hand. `:smoke` tells generated rising, falling
-         and steady tones apart, all 20 of its test split (about 20 s on one core of a busy machine)
+         and steady tones apart, all 20 of its test split (16 s of CPU, x86-64, jax 0.10.2)
 Own sounds: folders by class with .wav, .flac or .ogg files, as Speech Commands has them; its lists
          of what is held out are used where they are. Of TFDS, where TensorFlow is installed:
          --config.data.source=tfds_labelled_audio --config.data.dataset=speech_commands
