@@ -14,6 +14,7 @@ import numpy as np
 from lstm_jax.cells import Cell
 from lstm_jax.config import (
     Fraction,
+    LayerCount,
     PositiveInt,
     Rate,
     Seed,
@@ -34,6 +35,7 @@ from lstm_jax.models.step_forecaster import StepForecaster, negative_log_likelih
 from lstm_jax.tasks.anomaly_figures import draw_anomalies
 from lstm_jax.tasks.anomaly_scores import detection, moving_mean, roc_auc
 from lstm_jax.tasks.bucketed import bucketed_dataset
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import (
     FLOAT32,
     Array,
@@ -90,10 +92,13 @@ class StepForecasterOptions:
 
     cell: Callable[[int], Cell] = part_of("cell", "lstm")
     hidden_size: PositiveInt = 64
-    num_layers: PositiveInt = 1
+    num_layers: LayerCount = 1
     targets: PositiveInt | None = None
     horizon: PositiveInt = 1
     dropout: Rate = 0.0
+
+    def __post_init__(self) -> None:
+        sized_cell(self.cell, self.hidden_size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

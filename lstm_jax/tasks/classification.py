@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Cell
-from lstm_jax.config import NonNegativeInt, PositiveInt, part_of
+from lstm_jax.config import LayerCount, NonNegativeInt, PositiveInt, part_of
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.errors import ConfigError, did_you_mean
 from lstm_jax.models.classifier import POOLINGS, RecurrentClassifier, apply
@@ -20,6 +20,7 @@ from lstm_jax.tasks.classification_loss import (
     classification_loss,
     summarize,
 )
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import (
     Array,
     Learner,
@@ -49,7 +50,7 @@ class ClassifierOptions:
 
     cell: Callable[[int], Cell] = part_of("cell", "lstm")
     hidden_size: PositiveInt = 64
-    num_layers: PositiveInt = 1
+    num_layers: LayerCount = 1
     last_size: PositiveInt | None = None
     bidirectional: bool = True
     pooling: tuple[str, ...] = ("max",)
@@ -60,10 +61,7 @@ class ClassifierOptions:
         if unknown or not self.pooling:
             name = unknown[0] if unknown else ""
             raise ConfigError(f"pooling: there is no {name!r}; {did_you_mean(name, POOLINGS)}")
-        try:
-            self.cell(self.hidden_size)
-        except ValueError as error:
-            raise ConfigError(f"cell: {error}") from None
+        sized_cell(self.cell, self.hidden_size)
 
 
 def classification_learner(

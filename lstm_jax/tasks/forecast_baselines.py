@@ -59,7 +59,7 @@ def _fits(table: SeriesTable, backtest: Backtest, split: str, season: int) -> bo
 def seasonal_naive(values: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """The value one season before, or as many as it takes to find one [horizon].
 
-    Where no season before has a value it is the last value of all.
+    Where no season before has a value it is the last value of all; NaN if there is none.
 
     >>> seasonal_naive(np.array([1.0, 2, 3, np.nan, 5]), 3, 2).tolist()
     [2.0, 5.0, 2.0]
@@ -71,8 +71,8 @@ def seasonal_naive(values: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """
     filled = _filled(values, season)
     found = _last_season(filled, np.array([len(values)]), horizon, season)[0]
-    last = values[np.isfinite(values)][-1]
-    return np.where(np.isfinite(found), found, last)
+    seen = values[np.isfinite(values)]
+    return np.where(np.isfinite(found), found, seen[-1] if seen.size else np.nan)
 
 
 def naive_offsets(values: np.ndarray, horizon: int, season: int, stride: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def ets(values: np.ndarray, horizon: int, season: int, seed: int = 0) -> np.ndar
     ETS(M, A, M) of positive values and ETS(A, A, A) of others, as of R. J. Hyndman et al.,
     "Forecasting with Exponential Smoothing", 2008; without a season where values do not fill two
     of them. The median is the forecast of the fitted model, quantiles about it are those of
-    simulated paths with normal errors. What is missing is interpolated.
+    simulated paths with normal errors. What is missing is interpolated; of nothing comes NaN.
 
     Args:
       values: up to the forecast [time], NaN where one is missing.
@@ -141,6 +141,8 @@ def ets(values: np.ndarray, horizon: int, season: int, seed: int = 0) -> np.ndar
     """
     model_class = require_ets()
     seen = np.isfinite(values)
+    if not seen.any():
+        return np.full((horizon, len(LEVELS)), np.nan)
     steps = np.arange(len(values))
     whole = np.interp(steps, steps[seen], values[seen])
     kind = "mul" if whole.min() > 0 else "add"

@@ -53,6 +53,7 @@ from lstm_jax.tasks.forecast_backtest import (
 from lstm_jax.tasks.forecast_baselines import baselines
 from lstm_jax.tasks.forecast_figures import draw_coverage, draw_forecasts
 from lstm_jax.tasks.forecast_scores import LEVELS, score
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import (
     FLOAT32,
     Array,
@@ -163,9 +164,9 @@ class ForecasterOptions:
     def __post_init__(self) -> None:
         problems = []
         try:
-            self.cell(self.hidden_size)
-        except ValueError as error:
-            problems.append(f"cell: {error}")
+            sized_cell(self.cell, self.hidden_size)
+        except ConfigError as error:
+            problems += error.problems
         if self.decoder == "autoregressive" and self.patch > 1:
             problems.append("patch: is for the direct decoder; autoregressive goes step by step")
         if self.head.counts and (self.residual != "none" or self.scaling == "standard"):

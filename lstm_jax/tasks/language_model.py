@@ -34,6 +34,7 @@ from lstm_jax.models.heads import HeadFactory, HeadShape
 from lstm_jax.models.language_model import LanguageModel, Regularization, Scores, score
 from lstm_jax.tasks.generation import generate, shown
 from lstm_jax.tasks.perplexity import PERPLEXITY, perplexity
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Metric, Sums
 from lstm_jax.tasks.text_baselines import text_baselines
 
@@ -103,8 +104,8 @@ class ModelOptions:
     tie_embedding: bool = False
 
     def __post_init__(self) -> None:
+        cell = sized_cell(self.cell, self.last_size or self.hidden_size)
         try:
-            cell = self.cell(self.last_size or self.hidden_size)
             if self.regularization.weights:
                 params = jax.eval_shape(lambda key: cell.init(key, 1), jax.random.key(0))
                 weight_drop(None, params, self.regularization.weights)

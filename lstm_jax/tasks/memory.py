@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import optax
 
 from lstm_jax.cells import Cell
-from lstm_jax.config import PositiveInt, Rate, Seed, part_of, register, values_of
+from lstm_jax.config import LayerCount, PositiveInt, Rate, Seed, part_of, register, values_of
 from lstm_jax.data.memory_problem import MemoryBatches, MemoryProblem, Sizes
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.sequence_model import SequenceModel, apply
 from lstm_jax.tasks.memory_figures import draw_memory
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import (
     FLOAT32,
     Array,
@@ -93,14 +94,11 @@ class MemoryModelOptions:
 
     cell: Callable[[int], Cell] = part_of("cell", "lstm")
     hidden_size: PositiveInt = 64
-    num_layers: PositiveInt = 1
+    num_layers: LayerCount = 1
     dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
-        try:
-            self.cell(self.hidden_size)
-        except ValueError as error:
-            raise ConfigError(f"cell: {error}") from None
+        sized_cell(self.cell, self.hidden_size)
 
 
 @register("task")

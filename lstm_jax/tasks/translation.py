@@ -30,6 +30,7 @@ from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.seq2seq import Seq2Seq
 from lstm_jax.tasks.perplexity import PERPLEXITY, perplexity
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import FLOAT32, Array, Batch, Compute, Dataset, Learner, Sums
 from lstm_jax.tasks.translation_figures import draw_attention
 from lstm_jax.tasks.translation_scores import metrics, require_sacrebleu, scores
@@ -103,12 +104,8 @@ class Seq2SeqOptions:
             raise ConfigError(f"hidden_size: must be even, got {self.hidden_size}")
         if self.attention == "bahdanau" and self.input_feeding:
             raise ConfigError("input_feeding: bahdanau has none, it feeds what attention found")
-        try:
-            sizes = [
-                self.cell(size).output_size for size in (self.hidden_size // 2, self.hidden_size)
-            ]
-        except ValueError as error:
-            raise ConfigError(f"cell: {error}") from None
+        both = (self.hidden_size // 2, self.hidden_size)
+        sizes = [sized_cell(self.cell, size).output_size for size in both]
         if self.attention == "dot" and 2 * sizes[0] != sizes[1]:
             raise ConfigError(
                 "attention: dot needs encoder and decoder outputs of one size, got "

@@ -145,6 +145,14 @@ def make(**data):
     return build_experiment(experiment(task="anomaly_detection", **values)).task
 
 
+def test_the_network_is_checked_before_anything_is_read():
+    model = {"hidden_size": 6, "cell": {"name": "mlstm"}}
+    with pytest.raises(ConfigError, match=r"model\.cell: num_heads must divide hidden_size 6"):
+        build_experiment(experiment(task="anomaly_detection", model=model))
+    with pytest.raises(ConfigError, match=r"model\.num_layers: .*1000"):
+        build_experiment(experiment(task="anomaly_detection", model={"num_layers": 1001}))
+
+
 def test_classes_that_are_not_there_are_told(tmp_path):
     with pytest.raises(UserError, match=r"train split has no series of .*did you mean sine"):
         make(source="generated_shapes", normal=("sin",)).prepare(tmp_path)

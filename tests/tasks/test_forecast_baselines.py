@@ -76,6 +76,21 @@ def test_gaps_are_bridged_by_earlier_seasons_and_at_last_by_the_last_value():
     assert seasonal_naive(np.array([2.0, 4]), 3, 12).tolist() == [4, 4, 4]
 
 
+def test_of_a_past_without_a_value_there_is_no_forecast():
+    late = np.where(np.arange(2200) < 2197, np.nan, 1.0)  # a series that begins behind its origins
+    table = series_of_arrays(
+        [late, np.tile([1.0, 2], 1100)], parse_frequency("h"), starts=np.datetime64("2024-01-01T00")
+    )
+    found = baselines(table, Backtest(2, 2, 1, 2), "validation", 2)[NAIVE]
+    assert np.isnan(found[0]).all()
+    assert found[1, 0, LEVELS.index(0.5)] in (1, 2)
+
+
+@needs_statsmodels
+def test_nothing_is_smoothed_where_nothing_is_known():
+    assert np.isnan(ets(np.full(30, np.nan), 3, 1)).all()
+
+
 def test_each_step_of_the_horizon_has_its_own_errors_if_there_are_enough():
     random = np.random.default_rng(0)
     spread = np.resize([1.0, 10], 4000)  # every other step is ten times as uncertain
