@@ -7,7 +7,7 @@ Result:  MASE 0.388 on the last 60 days with temperature and holidays of the day
          should cover 80 % cover 79.8 and 79.7 (experiments/series/vic_elec; seed 0)
 Time:    82 and 108 s on one busy core (x86-64, Python 3.11, jax 0.10.2, 2026-11-25)
 Data:    a CSV file with the columns Time (UTC), Demand, Temperature and Holiday
-Others:  :autoregressive has not been trained to its end
+Others:  :autoregressive, MASE 0.615, covers 79.7 %, 293 s on a core (2026-11-26)
 """
 
 from lstm_jax.training import experiment

@@ -305,8 +305,6 @@ class AudioFeatures:
         x = jnp.concatenate(parts, axis=-1)
         return jnp.where(jnp.arange(x.shape[1])[:, None] < steps[:, None, None], x, 0), steps
 
-    extract = unscaled
-
     def __call__(
         self, samples: Array, lengths: Array, scale: FeatureScale | None = None
     ) -> tuple[Array, Array]:

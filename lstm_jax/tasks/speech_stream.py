@@ -115,7 +115,7 @@ def _block(recognizer: Recognizer, features: AudioFeatures) -> Any:
 
     @jax.jit
     def run(params: Any, carry: Any, beam: Any, samples: Array, steps: Array) -> Any:
-        x, frames = features.extract(samples, jnp.array([samples.shape[1]]))
+        x, frames = features.unscaled(samples, jnp.array([samples.shape[1]]))
         x = recognizer.scaled(x, frames)
         carry, logits = apply(network, params, carry, x, method="stream")
         log_p = jax.nn.log_softmax(logits)

@@ -20,6 +20,8 @@ ALLOWED = {
     ("import_module", "lstm_jax/cli/main.py"): "commands, from a table",
     ("CDLL", "lstm_jax/kernels/native/library.py"): "what this user compiled, in a private folder",
     ("subprocess", "lstm_jax/kernels/native/library.py"): "the compiler, without a shell",
+    ("subprocess", "lstm_jax/sweeps/runs.py"): "this program again, for each run, without a shell",
+    ("subprocess", "lstm_jax/sweeps/search.py"): "the type of such a process",
     ("literal_eval", "lstm_jax/config/overrides.py"): "literals alone, of the command line",
 }
 CALLS = {
