@@ -320,8 +320,8 @@ def hold_out_of_every_class(
     """The rows of each split; what is in none of the shares is left for training.
 
     Rows are drawn at equal distances from the list of all rows in the order of their classes, at
-    random within each, so that classes of which a share is less than one have their turn too. A
-    class of one row stays in training.
+    random within each, so that classes of which a share is less than one have their turn too. Of
+    every class a row stays in training.
 
     >>> rows = hold_out_of_every_class(["a"] * 6 + ["b"] * 4, {"test": 0.2}, seed=0)
     >>> [len(rows["test"]), sorted(int(row) // 6 for row in rows["test"])]
@@ -343,5 +343,10 @@ def hold_out_of_every_class(
         found[split] = np.sort(free[places])
         free = np.delete(free, places)
     held = np.concatenate([*found.values(), np.zeros(0, int)])
+    # A class of two or three rows may have been drawn whole: its last row goes back.
+    for c in np.setdiff1d(classes, np.delete(classes, held)):
+        back = held[classes[held] == c][-1]
+        found = {split: rows[rows != back] for split, rows in found.items()}
+        held = held[held != back]
     found["train"] = np.setdiff1d(np.arange(len(labels)), held)
     return found
