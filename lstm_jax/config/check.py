@@ -20,6 +20,9 @@ def field_problems(field: Field, value: Any) -> list[str]:
         return [f"{needed} ({field.describes})"]
     if not _is_of_type(field, value):
         return [f"must be {field.describes}, got {value!r} ({type(value).__name__})"]
+    if field.item is not None:
+        wrong = [item for item in value if field_problems(field.item, item)]
+        return [f"must be {field.describes}, got {wrong[0]!r} among them"] if wrong else []
     if field.type is int and abs(value) > _LARGEST:
         return [f"is larger than any integer here ({_LARGEST:,}), got {value}"]
     if field.choices and value not in field.choices:

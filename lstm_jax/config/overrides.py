@@ -144,6 +144,8 @@ def parse(field: Field, path: str, text: str) -> Any:
     try:
         if field.type is bool:
             return _WORDS[text.lower()]
+        if field.type is tuple and field.item is not None:
+            return tuple(map(field.item.type, text.strip("()[] ").rstrip(",").split(",")))
         if field.type is tuple:
             return _items(text)
         return field.type(text)

@@ -31,6 +31,7 @@ class Field(NamedTuple):
     choices: tuple[Any, ...] = ()
     part: PartOf | None = None
     section: Callable[..., Any] | None = None
+    item: "Field | None" = None  # of a tuple of numbers: what each may be
 
     @property
     def describes(self) -> str:
@@ -38,7 +39,9 @@ class Field(NamedTuple):
         if self.part is not None:
             return f"{self.part.kind}s, a tuple" if self.part.several else self.part.kind
         text = " | ".join(map(repr, self.choices)) or getattr(self.type, "__name__", "")
-        text = "texts separated by commas" if self.type is tuple else text
+        if self.type is tuple:
+            what = "texts" if self.item is None else f"numbers ({self.item.describes})"
+            text = f"{what} separated by commas"
         text = "" if any(isinstance(check, Pattern) for check in self.checks) else text
         text = " ".join([text, *map(str, self.checks)]).strip()
         return f"{text}, optional" if self.optional else text
@@ -106,7 +109,11 @@ def _field(name: str, hint: Any, default: Any, comment: str) -> Field:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return Field(name, dict, default, comment, section=hint)
     base: Any = get_origin(hint) or hint
-    return Field(name, base, default, comment, optional, checks)
+    found = Field(name, base, default, comment, optional, checks)
+    if base is tuple and get_args(hint):
+        item = _field(name, get_args(hint)[0], REQUIRED, "")
+        found = found._replace(item=item if item.type in (int, float) else None)
+    return found
 
 
 def argument_comments(doc: str) -> dict[str, str]:

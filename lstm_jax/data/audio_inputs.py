@@ -8,21 +8,22 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array
-from lstm_jax.config import PositiveFloat, PositiveInt
+from lstm_jax.config import PositiveFloat, PositiveInt, Range
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_files import Audio, BrokenAudio, change_speed, read_audio
 from lstm_jax.data.feature_cache import Cached, FeatureCache
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import UserError
 
 _VERSION = 1  # of how features are computed; another one makes all that is cached anew
 _TOLD = 3  # sentences about recordings that are left out
+Speed = Annotated[int, Range(10, 1000)]  # percent
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -62,24 +63,6 @@ class Recording(Protocol):
         ...
 
 
-def speeds_of(speeds: Sequence[int | str]) -> tuple[int, ...]:
-    """Speeds in percent, as numbers: a config from the command line has them as texts.
-
-    >>> speeds_of(["90", 100])
-    (90, 100)
-
-    Raises:
-      ConfigError: there are none, or one is no whole number from 10 to 1000.
-    """
-    numbers = [int(speed) if str(speed).strip().isdecimal() else 0 for speed in speeds]
-    if not numbers or min(numbers) < 10 or max(numbers) > 1000:
-        told = ", ".join(map(str, speeds))
-        raise ConfigError(
-            f"speeds: must be whole percentages from 10 to 1000, got {told or 'none'}"
-        )
-    return tuple(numbers)
-
-
 class AudioInputs(NamedTuple):
     """The features of recordings.
 
@@ -100,7 +83,7 @@ def read_inputs(
     reading: AudioReading,
     *,
     name: str = "data",
-    speeds: Sequence[int | str] = (100,),
+    speeds: Sequence[int] = (100,),
 ) -> AudioInputs:
     """The features of recordings, in their order, on no scale of a training set.
 
@@ -123,7 +106,7 @@ def read_inputs(
       UserError: a recording cannot be used and is not to be skipped, or none is left.
     """
     cache = FeatureCache(Path(reading.cache).expanduser()) if reading.cache else None
-    read = functools.partial(_read, features, reading, cache, speeds_of(speeds))
+    read = functools.partial(_read, features, reading, cache, speeds)
     kept, rows, problems = [], [], []
     for row, found in enumerate(_in_threads(read, recordings, reading.workers)):
         if isinstance(found, BrokenAudio):

@@ -11,11 +11,11 @@ import numpy as np
 from lstm_jax.config import PositiveInt, Seed, part_of, register, values_of
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_files import SUFFIXES, AudioFile
-from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, read_inputs, speeds_of
+from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, Speed, read_inputs
 from lstm_jax.data.feature_scale import Scaled, load_scale, scale_of
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled_audio import LabelledAudioSource, LabelledRecording
-from lstm_jax.errors import UserError
+from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.series_classifier import SeriesClassifier
 from lstm_jax.tasks.bucketed import bucketed_dataset
@@ -51,14 +51,15 @@ class LabelledAudioData:
 
     source: LabelledAudioSource = part_of("labelled_audio_source", "audio_folders", inline=True)
     reading: AudioReading
-    speeds: tuple[str, ...] = ("100",)
+    speeds: tuple[Speed, ...] = (100,)
     batch_size: PositiveInt = 32
     evaluation_batch_size: PositiveInt = 64
     buckets: PositiveInt = 4
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        speeds_of(self.speeds)
+        if not self.speeds:
+            raise ConfigError("speeds: names none; 100 is that of the recording")
 
 
 class _Prepared(NamedTuple):

@@ -26,7 +26,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_files import AudioFile, read_audio
-from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, features_of, read_inputs
+from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, Speed, features_of, read_inputs
 from lstm_jax.data.bucketing import best_bounds, longest_of
 from lstm_jax.data.feature_scale import FeatureScale, load_scale, scale_of
 from lstm_jax.data.files import read_text
@@ -50,7 +50,6 @@ _SHOWN = 4  # recordings at the end of a run
 _WORST = 20
 
 Width = Annotated[int, Range(1, 101)]
-Speed = Annotated[int, Range(50, 200)]
 Stride = Annotated[int, Range(1, 16)]
 
 

@@ -302,5 +302,25 @@ def test_items_are_parted_by_commas_outside_of_brackets(text, items):
     assert parse(Field("names", tuple, (), ""), "names", text) == items
 
 
+def _numbers(*, rates: tuple[Rate, ...] = (), sizes: tuple[PositiveInt, ...] = (1,)) -> tuple:
+    """A part with numbers.
+
+    Args:
+      rates: shares.
+      sizes: counts.
+    """
+    return rates, sizes
+
+
+def test_tuples_of_numbers_are_read_and_checked():
+    config = apply_overrides(_numbers, complete(_numbers, {}), ["rates=0.5, 0", "sizes=(3,)"])
+    assert build(_numbers, config) == ((0.5, 0.0), (3,))
+    with pytest.raises(ConfigError, match=r"sizes: must be numbers \(int >= 1\) .* got 'x'"):
+        apply_overrides(_numbers, complete(_numbers, {}), ["sizes=x"])
+    for wrong in ((0,), ("2",), (2.5,)):
+        with pytest.raises(ConfigError, match=r"sizes: must be numbers .* among them"):
+            build(_numbers, complete(_numbers, {"sizes": wrong}))
+
+
 def test_an_integer_that_no_array_can_count_is_refused():
     assert "larger than any integer" in problems(build, Outer, override(f"size={10**11}"))[0]

@@ -49,16 +49,16 @@ def test_the_scale_of_training_is_kept_and_no_prediction_depends_on_the_others(t
 
 
 def test_speeds_are_of_training_alone(tmp_path):
-    _, dataset = make(speeds=("90", "100", "110")).prepare(tmp_path)
+    _, dataset = make(speeds=(90, 100, 110)).prepare(tmp_path)
     assert dataset.notes[0] == "96 train, 4 validation, 4 test recordings of 6 features a frame"
     # What comes from a cache is the same dataset.
     cached = make(speeds=(90, 100, 110), reading={"cache": str(tmp_path / "cache")})
     for _ in range(2):
         assert cached.prepare(tmp_path)[1].fingerprint == dataset.fingerprint
-    with pytest.raises(
-        ConfigError, match="speeds: must be whole percentages from 10 to 1000, got x"
-    ):
-        make(speeds=("x",))
+    with pytest.raises(ConfigError, match=r"speeds: must be numbers \(int in \[10, 1000\]\)"):
+        make(speeds=(5,))
+    with pytest.raises(ConfigError, match="speeds: names none"):
+        make(speeds=())
 
 
 @pytest.fixture
