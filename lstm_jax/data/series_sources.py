@@ -1,4 +1,4 @@
-"""Where time series come from: CSV files in wide and in long form, arrays, generated ones.
+"""Where time series come from: CSV files in wide and in long form, arrays, TFDS, generated ones.
 
 A source checks its fields when it is made and reads when it is called. Called with a path it reads
 that file instead, for a forecast: there the last rows may hold covariates alone.
@@ -18,6 +18,7 @@ from lstm_jax.data.series import SeriesLayout, SeriesSource, SeriesTable, series
 from lstm_jax.data.series_files import Table, read_numbers, read_table
 from lstm_jax.data.series_grid import Rows, Times, assemble, require_change
 from lstm_jax.data.series_statics import add_statics
+from lstm_jax.data.tfds_series import SeriesFields, read_tfds_series
 from lstm_jax.errors import ConfigError, UserError, did_you_mean
 
 
@@ -231,6 +232,55 @@ def _arrays(where: str, file: Path) -> dict[str, np.ndarray]:
         if array.dtype.kind not in "biuf":
             raise UserError(f"{where}: {file}, {name}: holds no numbers, but {array.dtype}")
     return arrays
+
+
+@register("series_source")
+def tfds_series(
+    *,
+    dataset: str,
+    frequency: str,
+    data_dir: str | None = None,
+    split: str = "train",
+    value_field: str = "target",
+    start_field: str = "start",
+    name_field: str | None = None,
+    known_fields: tuple[str, ...] = (),
+    static_fields: tuple[str, ...] = (),
+    time_zone: str | None = None,
+) -> SeriesSource:
+    """A TensorFlow dataset with a series in each record, read through `tfds.data_source`.
+
+    What is held out is the end of every series, as for all sources: one split is read. A file to
+    forecast is in long form (`long_csv`), with columns named as the features of covariates.
+
+    Args:
+      dataset: name in the catalogue, with a config and version if need be.
+      frequency: steps of time as pandas names them, "30min", "h", "D", "W", "MS".
+      data_dir: where datasets are prepared; None for TFDS's own folder.
+      split: in TFDS's own words for splits.
+      value_field: the feature with the values [time], NaN where one is missing.
+      start_field: the feature with the time of the first value, text in ISO 8601.
+      name_field: the feature with the name of the series; series_0, ... if None.
+      known_fields: features with covariates that are known ahead, each [time or more].
+      static_fields: features with what holds for the whole series: numbers or classes.
+      time_zone: where days begin and end if times are UTC, "Europe/Berlin".
+
+    Raises:
+      ConfigError: there is no such frequency or time zone, or a feature is named twice.
+      UserError: when it is called: the dataset, the split or a feature does not exist or cannot be
+        used, or the dataset cannot be prepared here.
+    """
+    steps = parse_frequency(frequency, time_zone)
+    fields = SeriesFields(value_field, start_field, name_field, known_fields, static_fields)
+    _require_distinct([field for _, field in fields.by_option()])
+
+    def read(file: str | None = None, like: SeriesLayout | None = None) -> SeriesTable:
+        if file is None:
+            return read_tfds_series(dataset, split, data_dir, fields, steps)
+        named = long_csv(path=file, known_columns=known_fields, static_columns=static_fields)
+        return named(file, like)
+
+    return read
 
 
 @register("series_source")
