@@ -16,6 +16,7 @@ naive one.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 HORIZON, HISTORY, DAYS, SEASON = 48, 336, 60, 336
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 KNOWN = ["Temperature", "Holiday"]
-STEPS, BATCH = int(os.environ.get("STEPS", 800)), 64
+STEPS, BATCH = int(os.environ.get("STEPS", "800")), 64  # fewer to see that it runs
 
 
 def main() -> None:
@@ -40,6 +41,10 @@ def main() -> None:
     parser.add_argument("--known", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not Path(options.path).is_file():
+        parser.error(f"there is no file {options.path}")
+    if options.peer_python and shutil.which(options.peer_python) is None:
+        parser.error(f"--peer_python: there is no program {options.peer_python}")
     os.sched_setaffinity(0, {options.core})
     if options.peer:
         PEERS[options.peer](options)
