@@ -71,7 +71,7 @@ def test_further_frames_do_not_change_those_before(made):
     np.testing.assert_allclose(more[:, :STEPS], apply(network, params, frames, STEPS), atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_computes_in_a_smaller_type_about_the_same(made):
     network, params, frames = made
     low = apply(network.clone(dtype="bfloat16"), params, frames, STEPS)

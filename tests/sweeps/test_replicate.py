@@ -53,7 +53,7 @@ def test_seeds_are_runs_and_their_figures_are_summed_up(tmp_path, capsys):
     assert "2 of 2 runs are finished" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_signal_reaches_the_runs_and_the_same_command_goes_on(tmp_path):
     arguments = _arguments(tmp_path / "a", "--seeds=1", "--config.train.duration=1000000 steps")
     process = subprocess.Popen([sys.executable, "-m", "lstm_jax.cli.main", *arguments])

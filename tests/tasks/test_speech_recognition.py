@@ -81,7 +81,7 @@ def _rest_of(recognizer):
     return recognizer.tokenizer, recognizer.scale, recognizer.scorer, recognizer.options
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recording_is_transcribed_as_beside_others(stream_recognizer):
     recognizer, params = stream_recognizer
     random = np.random.default_rng(0)
