@@ -117,15 +117,16 @@ def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, A
         "objectives": [list(objective) for objective in objectives],
         "sampler": asked.sampler,
         "pruner": asked.pruner,
+        "seed": options.seed,
         "trials": trials,
     }
     keep_settings(folder, settings)
-    study = open_study(
-        folder, objectives, sampler=asked.sampler, pruner=asked.pruner, seed=options.seed
-    )
+    study = open_study(folder, objectives, pruner=asked.pruner)
     for point in points or []:
         study.enqueue_trial(point, skip_if_exists=True)
-    return study, search._replace(objectives=objectives, trials=trials)
+    return study, search._replace(
+        objectives=objectives, trials=trials, sampler=asked.sampler, seed=options.seed
+    )
 
 
 def overrides_of(asked: Any) -> list[str]:
@@ -158,6 +159,8 @@ def _asked(options: argparse.Namespace, overrides: Sequence[str]) -> Any:
 
             value = getattr(asked, name)
             raise UserError(f"--{name}: there is no {value!r}; {did_you_mean(value, allowed)}")
+    if options.seed < 0:
+        raise UserError(f"--seed: must be 0 or more, got {options.seed}")
     for name in ("trials", "jobs"):
         value = asked.trials if name == "trials" else options.jobs
         if value is not None and not 1 <= value <= 1_000_000:

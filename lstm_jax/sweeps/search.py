@@ -15,7 +15,7 @@ from lstm_jax.records import read_metrics
 from lstm_jax.sweeps.finished import read_finished
 from lstm_jax.sweeps.runs import Planned, start, stop
 from lstm_jax.sweeps.space import Space, corners, suggest
-from lstm_jax.sweeps.study import Objective, optuna
+from lstm_jax.sweeps.study import Objective, make_sampler, optuna
 
 _POLL = 0.3  # seconds
 _STOPPED = (130, 143)  # exit codes of runs that a signal stopped
@@ -32,6 +32,8 @@ class Search(NamedTuple):
       space: what changes.
       objectives: what is to be good; trials are pruned by the only one.
       trials: how many there are to be, failed ones too.
+      sampler: how trials are chosen.
+      seed: of the sampler.
       retries: how often a trial that crashed goes on from its checkpoint.
     """
 
@@ -42,6 +44,8 @@ class Search(NamedTuple):
     space: Space
     objectives: Sequence[Objective]
     trials: int
+    sampler: str = "tpe"
+    seed: int = 0
     retries: int = 1
 
     def planned(self, number: int, overrides: Sequence[str]) -> Planned:
@@ -121,6 +125,7 @@ def _next(study: Any, search: Search) -> _Running | None:
         waiting = any(frozen.state == _states().WAITING for frozen in done)
         if not waiting and len(done) >= search.trials:
             return None
+        study.sampler = make_sampler(search.sampler, search.seed, len(done))
         trial = study.ask()
         lock = _try_lock(_lock_path(search, trial.number))
         assert lock is not None

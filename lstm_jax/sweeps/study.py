@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lstm_jax.config import write_atomically
 from lstm_jax.errors import UserError, did_you_mean
 from lstm_jax.json_files import read_json
@@ -60,32 +62,15 @@ def optuna() -> Any:
     return library
 
 
-def open_study(
-    folder: Path,
-    objectives: Sequence[Objective],
-    *,
-    sampler: str = "tpe",
-    pruner: str = "none",
-    seed: int = 0,
-) -> Any:
+def open_study(folder: Path, objectives: Sequence[Objective], *, pruner: str = "none") -> Any:
     """The study of a folder, made if there is none; several processes may have it open.
 
     Args:
       folder: of the search.
       objectives: what is to be good.
-      sampler: how trials are chosen.
       pruner: which trials end early.
-      seed: of the sampler.
     """
     library = optuna()
-    samplers = library.samplers
-    made: dict[str, Any] = {
-        "tpe": lambda: samplers.TPESampler(seed=seed, n_startup_trials=10),
-        "random": lambda: samplers.RandomSampler(seed=seed),
-        "cmaes": lambda: samplers.CmaEsSampler(seed=seed),
-        "nsga2": lambda: samplers.NSGAIISampler(seed=seed),
-        "grid": lambda: samplers.RandomSampler(seed=seed),  # its trials are put in the queue
-    }
     pruners = {
         "none": library.pruners.NopPruner,
         "median": library.pruners.MedianPruner,
@@ -95,11 +80,32 @@ def open_study(
     return library.create_study(
         study_name=_NAME,
         storage=_storage(library, folder),
-        sampler=made[sampler](),
         pruner=pruners[pruner](),
         directions=["minimize" if o.lower_is_better else "maximize" for o in objectives],
         load_if_exists=True,
     )
+
+
+def make_sampler(name: str, seed: int, number: int) -> Any:
+    """What chooses a trial.
+
+    One that began with the seed alone would choose again, in a second process or one that goes on,
+    what the first has chosen: the trial's number goes in.
+
+    Args:
+      name: of the method.
+      seed: of the search.
+      number: of the trial.
+    """
+    samplers = optuna().samplers
+    made = {
+        "tpe": samplers.TPESampler,
+        "random": samplers.RandomSampler,
+        "cmaes": samplers.CmaEsSampler,
+        "nsga2": samplers.NSGAIISampler,
+        "grid": samplers.RandomSampler,  # its trials are put in the queue
+    }
+    return made[name](seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
 
 def load_study(folder: Path) -> Any:

@@ -108,9 +108,23 @@ def test_a_trial_whose_searcher_is_gone_is_gone_on_with(tmp_path, trials):
     assert len(study.get_trials()) == 3
 
 
+def test_a_second_process_does_not_choose_what_the_first_has_chosen(tmp_path, trials):
+    search = _search(tmp_path / "s", {"x": uniform(0, 9)}, 1)
+    for count in (1, 2, 3):  # each time as a process that opens the study anew
+        study = open_study(search.folder, [_LOSS])
+        run_search(study, search._replace(trials=count), 1, lambda trial: None)
+    chosen = [trial.params["x"] for trial in study.get_trials()]
+    assert len(set(chosen)) == 3
+    # One process that goes through chooses the same.
+    other = _search(tmp_path / "t", {"x": uniform(0, 9)}, 3)
+    study = open_study(other.folder, [_LOSS])
+    run_search(study, other, 1, lambda trial: None)
+    assert [trial.params["x"] for trial in study.get_trials()] == chosen
+
+
 def test_the_picture_is_drawn_once_there_is_something_to_see(tmp_path, trials):
     search = _search(tmp_path / "s", {"x": uniform(0, 9)}, 5)
-    study = open_study(search.folder, [_LOSS], sampler="random")
+    study = open_study(search.folder, [_LOSS])
     draw_report(study, [_LOSS], search.folder)
     assert not (search.folder / "sweep.png").exists()
     run_search(study, search, 3, lambda trial: None)

@@ -41,6 +41,7 @@ def _states(folder):
         ((_RATE, "--metric=bleu"), "--metric: the task reports no 'bleu'"),
         ((_RATE, "--sampler=tpee"), "--sampler: there is no 'tpee'; did you mean tpe"),
         ((_RATE, "--trials=0"), "--trials: must be 1 or more"),
+        ((_RATE, "--seed=-1"), "--seed: must be 0 or more"),
         ((_RATE, "--sampler=grid"), "a grid needs a choice"),
         ((_RATE, "--config.data.path=nowhere.txt"), "nowhere.txt"),
         ((_RATE, "--metric=perplexity,seconds", "--pruner=asha"), "asha needs a single metric"),
