@@ -76,6 +76,8 @@ def table(rows: list[dict]) -> str:
     for known in (False, True):
         for name in dict.fromkeys(row["name"] for row in rows):
             own = [row for row in rows if (row["name"], row["known"]) == (name, known)]
+            if not own:
+                continue
             what = "temperature and holidays known" if known else "demand alone"
             names = ("mase", "nd", "quantile_loss", "coverage", "clock", "cpu")
             values = [np.mean([row[key] for row in own]) for key in names]
