@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from lstm_jax.config import Fraction, PositiveInt, Range, Seed, register
+from lstm_jax.data.class_folders import class_files
 from lstm_jax.data.held_out import SPLITS, path_field, require_paths
 from lstm_jax.data.labelled_series import hold_out_of_every_class
 from lstm_jax.data.motions import MOTIONS, draw_motion
@@ -124,19 +125,9 @@ def clip_folders(
 
 
 def _labelled_files(split: str, roots: Sequence[str]) -> list[tuple[Path, str]]:
-    where, found = path_field(split), []
-    for root in (Path(name).expanduser() for name in roots):
-        if not root.is_dir():
-            raise UserError(f"{where}: {root} is no folder")
-        folders = [entry for entry in _visible(root) if entry.is_dir()]
-        if not folders:
-            raise UserError(f"{where}: {root} holds no folder; a folder for each class is needed")
-        for folder in folders:
-            files = _visible(folder)
-            if not files:
-                raise UserError(f"{where}: {folder} holds no file")
-            found += [(file, folder.name) for file in files]
-    return found
+    folders = [Path(name).expanduser() for name in roots]
+    found = [class_files(path_field(split), root, _visible, "file", hidden=".") for root in folders]
+    return [one for files in found for one in files]
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 
 from lstm_jax.config import Fraction, Range, register
+from lstm_jax.data.class_folders import class_files
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import path_field, read_splits, require_paths, require_shares
 from lstm_jax.data.tables import read_columns
 from lstm_jax.data.tfds import read_tfds
-from lstm_jax.errors import UserError
 
 Labelled = Mapping[str, Sequence[tuple[str, str]]]
 LabelledSource = Callable[[], Labelled]
@@ -138,19 +138,11 @@ def class_folders(
 
 
 def _folders(where: str, root: Path, classes: Sequence[str]) -> list[tuple[str, str]]:
-    if not root.is_dir():
-        raise UserError(f"{where}: {root} is no folder")
-    folders = [root / name for name in classes]
-    folders = folders or sorted(entry for entry in root.iterdir() if entry.is_dir())
-    if not folders:
-        raise UserError(f"{where}: {root} holds no folder; a folder for each class is needed")
-    found = []
-    for folder in folders:
-        files = sorted(folder.glob("*.txt"))
-        if not files:
-            raise UserError(f"{where}: {folder} holds no .txt file")
-        found += [(read_text(where, file), folder.name) for file in files]
-    return found
+    def texts(folder: Path) -> list[Path]:
+        return sorted(folder.glob("*.txt"))
+
+    files = class_files(where, root, texts, ".txt file", classes=classes)
+    return [(read_text(where, file), label) for file, label in files]
 
 
 @register("labelled_source")

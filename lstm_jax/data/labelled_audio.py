@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.config import Fraction, PositiveInt, Range, register
 from lstm_jax.data.audio_files import SUFFIXES, Audio, AudioFile, AudioSamples
+from lstm_jax.data.class_folders import class_files
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths, require_shares
 from lstm_jax.data.tfds_audio import read_tfds_audio
@@ -89,23 +90,14 @@ def audio_folders(
 
 
 def _folders(where: str, root: Path, classes: Sequence[str]) -> list[LabelledRecording]:
-    if not root.is_dir():
-        raise UserError(f"{where}: {root} is no folder")
-    folders = [root / name for name in classes]
-    folders = folders or sorted(
-        entry for entry in root.iterdir() if entry.is_dir() and entry.name[0] not in "_."
-    )
-    if not folders:
-        raise UserError(f"{where}: {root} holds no folder; a folder for each class is needed")
-    found = []
-    for folder in folders:
+    def sounds(folder: Path) -> list[Path]:
         if not folder.is_dir():
             raise UserError(f"{where}: {folder} is no folder")
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise UserError(f"{where}: {folder} holds no {', '.join(SUFFIXES)} file")
-        found += [LabelledRecording(_speaker(f), folder.name, AudioFile(f)) for f in files]
-    return found
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+
+    kind = f"{', '.join(SUFFIXES)} file"
+    files = class_files(where, root, sounds, kind, classes=classes, hidden="_.")
+    return [LabelledRecording(_speaker(file), label, AudioFile(file)) for file, label in files]
 
 
 def _speaker(file: Path) -> str:

@@ -1,6 +1,6 @@
 """Fields of TensorFlow datasets, read through `tfds.data_source`: no TensorFlow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,7 @@ def read_tfds(
         prepared here, or a text is not UTF-8.
     """
     data, features = open_tfds(dataset, split, data_dir)
-    for option, field in fields.items():
-        if field not in features:
-            raise UserError(
-                f"data.{option}: {dataset} has no feature {field!r}; "
-                f"{did_you_mean(field, list(features))}"
-            )
+    require_features(dataset, features, fields.items())
     found: list[list[str]] = [[] for _ in fields]
     for number, record in enumerate(data):
         for field, texts in zip(fields.values(), found, strict=True):
@@ -88,6 +83,22 @@ def open_tfds(dataset: str, split: str, data_dir: str | None) -> tuple[Sequence[
     if not hasattr(features, "keys"):
         raise UserError(f"data.dataset: {dataset} holds no records with fields")
     return data, features
+
+
+def require_features(dataset: str, features: Any, fields: Iterable[tuple[str, str]]) -> None:
+    """Refuses a feature that a dataset does not have.
+
+    Args:
+      dataset: its name.
+      features: those that it has.
+      fields: the name of the config field, and the feature that it names.
+    """
+    for option, field in fields:
+        if field not in features:
+            raise UserError(
+                f"data.{option}: {dataset} has no feature {field!r}; "
+                f"{did_you_mean(field, list(features))}"
+            )
 
 
 def text_of(where: str, value: Any, feature: Any) -> str:

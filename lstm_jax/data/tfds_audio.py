@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.data.audio_files import BrokenAudio, require_seconds
-from lstm_jax.data.tfds import open_tfds, text_of
-from lstm_jax.errors import UserError, did_you_mean
+from lstm_jax.data.tfds import open_tfds, require_features, text_of
+from lstm_jax.errors import UserError
 
 _FULL = 32768.0  # whole numbers are 16-bit samples, whatever type TFDS keeps them in
 
@@ -61,12 +61,7 @@ def read_tfds_audio(
         cannot be read here.
     """
     records, features = _open(dataset, split, data_dir)
-    for option, field in fields.items():
-        if field not in features:
-            raise UserError(
-                f"data.{option}: {dataset} has no feature {field!r}; "
-                f"{did_you_mean(field, list(features))}"
-            )
+    require_features(dataset, features, fields.items())
     sound, text = fields.values()
     rate = sample_rate or getattr(features[sound], "sample_rate", None)
     if not rate:

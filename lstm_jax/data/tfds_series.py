@@ -8,8 +8,8 @@ import numpy as np
 
 from lstm_jax.data.calendar import Frequency
 from lstm_jax.data.series import SeriesTable, series_of_arrays
-from lstm_jax.data.tfds import open_tfds, text_of
-from lstm_jax.errors import UserError, did_you_mean
+from lstm_jax.data.tfds import open_tfds, require_features, text_of
+from lstm_jax.errors import UserError
 
 
 class SeriesFields(NamedTuple):
@@ -55,12 +55,7 @@ def read_tfds_series(
         prepared here, or a feature does not hold what it is named for.
     """
     records, features = open_tfds(dataset, split, data_dir)
-    for option, field in fields.by_option():
-        if field not in features:
-            raise UserError(
-                f"data.{option}: {dataset} has no feature {field!r}; "
-                f"{did_you_mean(field, list(features))}"
-            )
+    require_features(dataset, features, fields.by_option())
     values, starts, names, known, statics = [], [], [], [], []
     for number, record in enumerate(records):
         where = f"data.dataset: {dataset}, record {number} of {split}"

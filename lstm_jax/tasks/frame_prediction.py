@@ -22,6 +22,7 @@ from lstm_jax.errors import ConfigError
 from lstm_jax.models.frame_forecaster import FrameForecaster, apply, brightness
 from lstm_jax.tasks.frame_figures import draw_errors, draw_filmstrips, write_animation
 from lstm_jax.tasks.frame_scores import squared_error, ssim
+from lstm_jax.tasks.sized_cell import sized_cell
 from lstm_jax.tasks.task import (
     FLOAT32,
     Array,
@@ -101,10 +102,7 @@ class FrameModelOptions:
     feedback: bool = False
 
     def __post_init__(self) -> None:
-        try:
-            axes = self.cell(self.hidden_size).input_axes
-        except ValueError as error:
-            raise ConfigError(f"cell: {error}") from None
+        axes = sized_cell(self.cell, self.hidden_size).input_axes
         if axes != 3:
             raise ConfigError(
                 "cell: a cell that lies in a plane is needed, such as conv_lstm of 2 dimensions; "
