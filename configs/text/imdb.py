@@ -71,10 +71,7 @@ def get_config(mode: str = ""):
     if mode.endswith(("pretrained", "backward", "adversarial")):
         _start_from_language_model(values, backward=mode == "backward")
     if mode == "adversarial":
-        values["init_from"] = {"workdir": "runs/imdb_pretrained", "take": ()}  # all of it
-        values["loss"] = {"adversarial": 1.0}  # weight beside the plain loss
-        values["model"]["dropout"]["words"] = 0.15
-        values["train"]["duration"] = "5 epochs"
+        _go_on_against_neighbours(values)
     if smoke:
         _make_small(values)
     return experiment(**values)
@@ -97,6 +94,13 @@ def _start_from_language_model(values, backward):
     }
     values["optimizer"]["learning_rate"] = 1e-3  # of all parameters, from the first step on
     values["train"]["duration"] = "2 epochs"
+
+
+def _go_on_against_neighbours(values):
+    values["init_from"] = {"workdir": "runs/imdb_pretrained", "take": ()}  # all of it
+    values["loss"] = {"adversarial": 1.0}  # weight beside the plain loss
+    values["model"]["dropout"]["words"] = 0.15
+    values["train"]["duration"] = "5 epochs"
 
 
 def _make_small(values):

@@ -37,9 +37,8 @@ def trial_line(trial: Any, objectives: Sequence[Objective]) -> str:
 def row_of(trial: Any, objectives: Sequence[Objective]) -> dict[str, Any]:
     """A trial as a row of a table."""
     row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
-    values = trial.values or [None] * len(objectives)
     if trial.state.name == "COMPLETE":
-        row |= {o.name: value for o, value in zip(objectives, values, strict=True)}
+        row |= {o.name: value for o, value in zip(objectives, trial.values, strict=True)}
     row |= trial.params
     row |= {k: v for k, v in trial.user_attrs.items() if k != "overrides"}
     return row | {"folder": f"trial_{trial.number:04d}"}
