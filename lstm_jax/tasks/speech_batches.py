@@ -36,6 +36,22 @@ def symbols_of(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return ids[ids != BLANK]
 
 
+def join_records(
+    batches: SpeechBatches, tokenizer: Tokenizer, rows: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Recordings one behind another: their features, and the symbols of their texts.
+
+    Args:
+      batches: whose records they are.
+      tokenizer: what a symbol is.
+      rows: the numbers of the records, in order.
+    """
+    return {
+        "features": np.concatenate([batches.features[row] for row in rows]),
+        "labels": symbols_of(tokenizer, " ".join(batches.texts[row] for row in rows)),
+    }
+
+
 def speech_loss(
     recognizer: Recognizer,
     augment: SpecAugment,

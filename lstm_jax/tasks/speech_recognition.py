@@ -31,6 +31,7 @@ from lstm_jax.data.bucketing import best_bounds, longest_of
 from lstm_jax.data.feature_scale import FeatureScale, load_scale, scale_of
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joined_batches import JoinedBatches
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import Tokenizer, load_tokenizer
 from lstm_jax.data.utterances import Speech, SpeechSource, Utterance
@@ -39,7 +40,8 @@ from lstm_jax.json_files import read_json
 from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.ctc import needed_steps
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
-from lstm_jax.tasks.speech_batches import SpeechBatches, speech_loss, symbols_of
+from lstm_jax.tasks.sized_cell import sized_cell
+from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, speech_loss, symbols_of
 from lstm_jax.tasks.speech_figures import draw_alignment, write_worst
 from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
 from lstm_jax.tasks.speech_scores import METRICS, error_rates, require_jiwer
@@ -64,6 +66,8 @@ class SpeechData:
       features: what the network hears.
       reading: how recordings are read.
       speeds: in percent; every training recording comes once at each.
+      joined: training recordings that are heard one behind another, from one alone to so many;
+        which ones is drawn anew in every epoch.
       batch_size: recordings in a step.
       evaluation_batch_size: recordings in a batch of an evaluation.
       buckets: lengths to which batches are padded; each is compiled once.
@@ -76,6 +80,7 @@ class SpeechData:
     features: AudioFeatures
     reading: AudioReading
     speeds: tuple[Speed, ...] = (100,)
+    joined: PositiveInt = 1
     batch_size: PositiveInt = 16
     evaluation_batch_size: PositiveInt = 16
     buckets: PositiveInt = 6
@@ -111,6 +116,7 @@ class SpeechRecognizerOptions:
     dropout: Rate = 0.3
 
     def __post_init__(self) -> None:
+        sized_cell(self.cell, self.hidden_size)
         if not self.strides:
             raise ConfigError("strides: names none; a convolution of stride 1 keeps all steps")
 
@@ -287,21 +293,23 @@ class speech_recognition:
                 )
             return made
 
-        train = batches("train", data.batch_size, data.seed, True)
+        records = batches("train", data.batch_size, data.seed, True)
+        train = self._joined(records, recognizer) if data.joined > 1 else records
         splits = {
             split: batches(split, data.evaluation_batch_size, None, False) for split in SPLITS
         }
         digest = hashlib.sha256()
-        for made in (train, *splits.values()):
+        for made in (records, *splits.values()):
             digest.update(made.fingerprint().encode())
+        digest.update(f"{data.joined}".encode() if data.joined > 1 else b"")
         sizes = ", ".join(f"{len(inputs[split].rows):,} {split}" for split in SPLITS)
-        minutes = train.frames * data.features.hop_ms / 60_000
+        minutes = records.frames * data.features.hop_ms / 60_000
         return Dataset(
             train=train,
             splits=splits,
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
-            units=("frames", train.frames / len(train)),
+            units=("frames", records.frames / len(train)),
             fingerprint=digest.hexdigest(),
             notes=[
                 f"{sizes} recordings (of all speeds); {minutes:.1f} minutes to train on; "
@@ -309,6 +317,17 @@ class speech_recognition:
                 f"batches of {train.bounds} frames",
                 *notes,
             ],
+        )
+
+    def _joined(self, records: SpeechBatches, recognizer: Recognizer) -> JoinedBatches:
+        data = self.data
+        return JoinedBatches(
+            1 + longest_of({"frames": records.features}),  # a space may need the one more
+            functools.partial(join_records, records, recognizer.tokenizer),
+            most=data.joined,
+            batch_size=data.batch_size,
+            buckets=data.buckets,
+            seed=data.seed,
         )
 
     def _batches(

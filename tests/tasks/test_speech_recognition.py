@@ -16,7 +16,7 @@ from lstm_jax.data.feature_scale import FeatureScale
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
-from lstm_jax.tasks.speech_batches import SpeechBatches, symbols_of
+from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, symbols_of
 from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
 from lstm_jax.tasks.speech_scores import error_rates
 from lstm_jax.tasks.speech_stream import SpeechStream
@@ -116,6 +116,9 @@ def test_what_does_not_fit_together_is_told():
     values = {"model": {"bidirectional": False}, "data": {"source": "generated_speech"}}
     with pytest.raises(ConfigError, match="normalization=training"):
         build_experiment(experiment(task="speech_recognition", **values))
+    values["model"] = {"cell": {"name": "slstm", "num_heads": 4}, "hidden_size": 6}
+    with pytest.raises(ConfigError, match=r"model\.cell: num_heads must divide hidden_size 6"):
+        build_experiment(experiment(task="speech_recognition", **values))
 
 
 @pytest.mark.slow
@@ -148,6 +151,15 @@ def test_impossible_transcripts_are_left_out_of_training(tmp_path):
     loss, _, sums = jax.jit(learner.loss)(params, (), dataset.splits["test"][0], None)
     assert sums["symbols"] == 6
     assert 0 < loss < 100
+
+
+def test_joined_records_are_the_sounds_and_texts_one_behind_another():
+    sounds = [np.full((n, 2), n, np.float32) for n in (3, 1, 2)]
+    batches = SpeechBatches({"features": sounds}, {}, batch_size=1, bounds=[3])
+    batches.features, batches.texts = sounds, ["ab", "c", "a c"]
+    joined = join_records(batches, TOKENIZER, [2, 0])
+    np.testing.assert_array_equal(joined["features"][:, 0], [2, 2, 3, 3, 3])
+    np.testing.assert_array_equal(joined["labels"], symbols_of(TOKENIZER, "a c ab"))
 
 
 @pytest.fixture(scope="module")
