@@ -43,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--pruner", help="none (default), median, asha or hyperband")
     parser.add_argument("--metric", help="on validation; several with commas between them")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
-    parser.add_argument("--jobs", type=int, default=1, help="trials at a time (default 1)")
+    parser.add_argument("--engine", default="process", help="how trials run: process (default)")
+    parser.add_argument("--jobs", type=int, help="trials at a time (process: default 1)")
     parser.add_argument("--output", type=Path, help="best: a config file; export: a CSV file")
     parser.add_argument("--json", action="store_true", help="status, best: print JSON")
     # Taken by hand: an override with a space in it looks like a position to argparse.
@@ -60,12 +61,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from lstm_jax.sweeps.report import draw_report, trial_line
-    from lstm_jax.sweeps.search import run_search
 
     require_devices()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    study, search = _open(options, overrides)
+    study, search, run = _open(options, overrides)
     failed = 0
 
     def tell(trial: Any) -> None:
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
         print(trial_line(trial, search.objectives), flush=True)
 
     try:
-        run_search(study, search, options.jobs, tell)
+        run(study, search, tell)
     finally:
         draw_report(study, search.objectives, search.folder)
     _print_best(study, search.objectives, search.folder)
@@ -88,14 +88,16 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, Any]:
-    """The study and what is searched; all of it checked before there is a folder."""
+def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, Any, Any]:
+    """The study, what is searched, and what runs it; all checked before there is a folder."""
+    from lstm_jax.sweeps.engines import Options, find_engine
     from lstm_jax.sweeps.search import Search, require_space
     from lstm_jax.sweeps.space import describe_space, grid
     from lstm_jax.sweeps.study import choose_objectives, keep_settings, open_study, optuna
     from lstm_jax.training import build_experiment, load_config
 
     optuna()
+    prepare = find_engine(options.engine)
     asked = _asked(options, overrides)
     folder = options.workdir
     search = Search(
@@ -110,6 +112,10 @@ def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, A
     if len(objectives) > 1 and asked.pruner != "none":
         raise UserError(f"--pruner: {asked.pruner} needs a single metric, got {len(objectives)}")
     trials = len(points) if points is not None else asked.trials or 20
+    search = search._replace(
+        objectives=objectives, trials=trials, sampler=asked.sampler, seed=options.seed
+    )
+    run = prepare(search, Options(options.jobs))
     settings = {
         "config": asked.config,
         "overrides": list(search.overrides),
@@ -124,9 +130,7 @@ def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, A
     study = open_study(folder, objectives, pruner=asked.pruner)
     for point in points or []:
         study.enqueue_trial(point, skip_if_exists=True)
-    return study, search._replace(
-        objectives=objectives, trials=trials, sampler=asked.sampler, seed=options.seed
-    )
+    return study, search, run
 
 
 def overrides_of(asked: Any) -> list[str]:

@@ -89,6 +89,13 @@ def require_space(search: Search, build: Callable[[Sequence[str]], Any]) -> None
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
+def prepare(search: Search, options: Any) -> Callable[..., None]:
+    """Trials are processes of this machine: see `engines`."""
+    del search
+    jobs = options.jobs or 1
+    return lambda study, search, tell: run_search(study, search, jobs, tell)
+
+
 def run_search(study: Any, search: Search, jobs: int, tell: Callable[[Any], None]) -> None:
     """Trains trials until there are as many as asked for; other processes may do so beside.
 

@@ -40,6 +40,7 @@ def _states(folder):
         (("--set=optimizer=choice(adamw,adamm)",), "'adamm': did you mean"),
         ((_RATE, "--metric=bleu"), "--metric: the task reports no 'bleu'"),
         ((_RATE, "--sampler=tpee"), "--sampler: there is no 'tpee'; did you mean tpe"),
+        ((_RATE, "--engine=proces"), "--engine: there is no 'proces'; did you mean process"),
         ((_RATE, "--trials=0"), "--trials: must be 1 or more"),
         ((_RATE, "--seed=-1"), "--seed: must be 0 or more"),
         ((_RATE, "--sampler=grid"), "a grid needs a choice"),
