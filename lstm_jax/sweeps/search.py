@@ -6,7 +6,7 @@ import math
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -59,12 +59,38 @@ class Search(NamedTuple):
         )
 
 
-class _Running(NamedTuple):
+class Claimed(NamedTuple):
+    """A trial that is this process's to train, while it holds the lock.
+
+    Attributes:
+      trial: of Optuna.
+      run: its training.
+      lock: ends with this process.
+    """
+
     trial: Any
     run: Planned
-    process: subprocess.Popen[bytes]
     lock: IO[str]
-    tries: int
+
+
+class Ending(NamedTuple):
+    """What a trial's process left.
+
+    Attributes:
+      result: of a run that is finished.
+      error: the last words of one that is not.
+      may_go_on: whether it crashed, so that it may be tried again.
+    """
+
+    result: dict[str, Any] | None
+    error: str = ""
+    may_go_on: bool = False
+
+
+class _Running(NamedTuple):
+    claimed: Claimed
+    process: subprocess.Popen[bytes]
+    tries: int = 0
 
 
 def require_space(search: Search, build: Callable[[Sequence[str]], Any]) -> None:
@@ -111,8 +137,8 @@ def run_search(study: Any, search: Search, jobs: int, tell: Callable[[Any], None
     running: list[_Running] = []
     try:
         while True:
-            while len(running) < jobs and (found := _next(study, search)) is not None:
-                running.append(found)
+            while len(running) < jobs and (claimed := claim(study, search)) is not None:
+                running.append(_Running(claimed, start(claimed.run)))
             if not running:
                 return
             time.sleep(_POLL)
@@ -121,13 +147,13 @@ def run_search(study: Any, search: Search, jobs: int, tell: Callable[[Any], None
         stop([one.process for one in running])
 
 
-def _next(study: Any, search: Search) -> _Running | None:
+def claim(study: Any, search: Search) -> Claimed | None:
     """An orphan, whose process is gone, or a new trial; None if there are enough."""
     with _alone(search.folder / ".asking"):
         for frozen in study.get_trials(deepcopy=False, states=[_states().RUNNING]):
             lock = _try_lock(_lock_path(search, frozen.number))
             if lock is not None:
-                return _begin(study, search, optuna().trial.Trial(study, frozen._trial_id), lock)
+                return _claimed(search, optuna().trial.Trial(study, frozen._trial_id), lock)
         done = study.get_trials(deepcopy=False)
         waiting = any(frozen.state == _states().WAITING for frozen in done)
         if not waiting and len(done) >= search.trials:
@@ -136,69 +162,94 @@ def _next(study: Any, search: Search) -> _Running | None:
         trial = study.ask()
         lock = _try_lock(_lock_path(search, trial.number))
         assert lock is not None
-        return _begin(study, search, trial, lock)
+        return _claimed(search, trial, lock)
 
 
-def _begin(study: Any, search: Search, trial: Any, lock: IO[str], tries: int = 0) -> _Running:
+def _claimed(search: Search, trial: Any, lock: IO[str]) -> Claimed:
     overrides = trial.user_attrs.get("overrides")
     if overrides is None:
         overrides = suggest(trial, search.space)
         trial.set_user_attr("overrides", overrides)
-    run = search.planned(trial.number, overrides)
-    return _Running(trial, run, start(run), lock, tries)
+    return Claimed(trial, search.planned(trial.number, overrides), lock)
 
 
 def _look(
     study: Any, search: Search, one: _Running, tell: Callable[[Any], None]
 ) -> _Running | None:
     """What has become of a trial; None if it has ended."""
-    pruned = _report(study, search, one) and one.trial.should_prune()
+    trial, run, _ = one.claimed
+    report_figures(study, trial, read_figures(search, run))
+    pruned = is_behind(search, trial)
     if pruned and one.process.poll() is None:
         one.process.send_signal(signal.SIGTERM)
         one.process.wait()
     code = one.process.poll()
     if code is None:
         return one
-    finished = read_finished([one.run.folder])
-    if pruned and not finished:
-        study.tell(one.trial, state=_states().PRUNED)
-    elif finished and code == 0:
-        _tell_values(study, search, one, finished[0].result)
-    elif code != 2 and code not in _STOPPED and one.tries < search.retries:
-        return one._replace(process=start(one.run), tries=one.tries + 1)
-    else:
-        _fail(study, one, one.run.last_line() or f"exit code {code}")
-    one.lock.close()
-    tell(study.get_trials(deepcopy=False)[one.trial.number])
+    ending = read_ending(run, code)
+    if ending.may_go_on and not pruned and one.tries < search.retries:
+        return one._replace(process=start(run), tries=one.tries + 1)
+    end(study, search, one.claimed, None if pruned and ending.result is None else ending)
+    tell(study.get_trials(deepcopy=False)[trial.number])
     return None
 
 
-def _report(study: Any, search: Search, one: _Running) -> bool:
-    """Tells the trial its figures on the validation split; whether there is one to prune by."""
+def read_figures(search: Search, run: Planned) -> dict[int, float]:
+    """The figures on the validation split, by step; none if there are several objectives."""
     if len(search.objectives) > 1:
-        return False
+        return {}
     name = search.objectives[0].name
-    known = study.get_trials(deepcopy=False)[one.trial.number].intermediate_values
-    for line in read_metrics(one.run.folder):
-        if line["split"] == "validation" and name in line and line["step"] not in known:
-            one.trial.report(line[name], line["step"])
-    return True
+    lines = [line for line in read_metrics(run.folder) if line["split"] == "validation"]
+    return {line["step"]: line[name] for line in lines if name in line}
 
 
-def _tell_values(study: Any, search: Search, one: _Running, result: dict[str, Any]) -> None:
+def read_ending(run: Planned, code: int) -> Ending:
+    """What a process left that ended with an exit code."""
+    finished = read_finished([run.folder])
+    if finished and code == 0:
+        return Ending(finished[0].result)
+    may_go_on = code != 2 and code not in _STOPPED
+    return Ending(None, run.last_line() or f"exit code {code}", may_go_on)
+
+
+def report_figures(study: Any, trial: Any, figures: Mapping[int, float]) -> None:
+    """Tells a trial those of its figures that it does not know."""
+    known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    for step, value in figures.items():
+        if step not in known:
+            trial.report(value, step)
+
+
+def is_behind(search: Search, trial: Any) -> bool:
+    """Whether a trial is to end early."""
+    return len(search.objectives) == 1 and trial.should_prune()
+
+
+def end(study: Any, search: Search, claimed: Claimed, ending: Ending | None) -> None:
+    """Tells the study how a trial ended, and lets it go; None for one that was pruned."""
+    if ending is None:
+        study.tell(claimed.trial, state=_states().PRUNED)
+    elif ending.result is None:
+        _fail(study, claimed.trial, ending.error)
+    else:
+        _tell_values(study, search, claimed.trial, ending.result)
+    claimed.lock.close()
+
+
+def _tell_values(study: Any, search: Search, trial: Any, result: Mapping[str, Any]) -> None:
     values = [objective.of(result) for objective in search.objectives]
     for name, value in result.items():
         if "/" in name or name in ("seconds", "parameters", "steps"):
-            one.trial.set_user_attr(name, value)
+            trial.set_user_attr(name, value)
     if all(map(math.isfinite, values)):
-        study.tell(one.trial, values)
+        study.tell(trial, values)
     else:
-        _fail(study, one, "the result is not finite")
+        _fail(study, trial, "the result is not finite")
 
 
-def _fail(study: Any, one: _Running, reason: str) -> None:
-    one.trial.set_user_attr("error", reason)
-    study.tell(one.trial, state=_states().FAIL)
+def _fail(study: Any, trial: Any, reason: str) -> None:
+    trial.set_user_attr("error", reason)
+    study.tell(trial, state=_states().FAIL)
 
 
 def _states() -> Any:
