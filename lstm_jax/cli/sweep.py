@@ -43,8 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--pruner", help="none (default), median, asha or hyperband")
     parser.add_argument("--metric", help="on validation; several with commas between them")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
-    parser.add_argument("--engine", default="process", help="how trials run: process (default)")
-    parser.add_argument("--jobs", type=int, help="trials at a time (process: default 1)")
+    parser.add_argument("--engine", default="process", help="how trials run: process or ray")
+    parser.add_argument("--address", help="ray: HOST:PORT of the head; default: that of this host")
+    parser.add_argument("--resources", help="ray: what a trial takes, as cpu=4 or cpu=4,gpu=1")
+    parser.add_argument("--jobs", type=int, help="trials at a time (default 1; ray: all that fit)")
     parser.add_argument("--output", type=Path, help="best: a config file; export: a CSV file")
     parser.add_argument("--json", action="store_true", help="status, best: print JSON")
     # Taken by hand: an override with a space in it looks like a position to argparse.
@@ -115,7 +117,7 @@ def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, A
     search = search._replace(
         objectives=objectives, trials=trials, sampler=asked.sampler, seed=options.seed
     )
-    run = prepare(search, Options(options.jobs))
+    run = prepare(search, Options(options.jobs, options.address, options.resources))
     settings = {
         "config": asked.config,
         "overrides": list(search.overrides),
@@ -163,6 +165,9 @@ def _asked(options: argparse.Namespace, overrides: Sequence[str]) -> Any:
 
             value = getattr(asked, name)
             raise UserError(f"--{name}: there is no {value!r}; {did_you_mean(value, allowed)}")
+    for name in ("address", "resources"):
+        if options.engine != "ray" and getattr(options, name) is not None:
+            raise UserError(f"--{name}: is for --engine=ray, got {options.engine}")
     if options.seed < 0:
         raise UserError(f"--seed: must be 0 or more, got {options.seed}")
     for name in ("trials", "jobs"):

@@ -15,6 +15,7 @@ is called with every trial that ends, as the study has it."""
 # is a folder, and refuses what the engine cannot do. Imported when asked for.
 ENGINES = {
     "process": "lstm_jax.sweeps.search",
+    "ray": "lstm_jax.sweeps.ray_engine",
 }
 
 
@@ -23,9 +24,13 @@ class Options(NamedTuple):
 
     Attributes:
       jobs: trials at a time; None for what the engine thinks right.
+      address: of a cluster.
+      resources: what a trial takes of a node of it.
     """
 
     jobs: int | None = None
+    address: str | None = None
+    resources: str | None = None
 
 
 def find_engine(name: str) -> Callable[[Search, Options], Runner]:
