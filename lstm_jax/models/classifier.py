@@ -7,12 +7,11 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from lstm_jax.cells import Array, Cell, SequenceMap, bidirectional
+from lstm_jax.cells import Array, Cell
 from lstm_jax.cells.noisy_cells import dropout_mask
-from lstm_jax.cells.precision import computing_in
 from lstm_jax.config import Rate
-from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
+from lstm_jax.models.layers import recurrent_layers
 from lstm_jax.models.pooling import AttentionPooling, last_output, max_output, mean_output
 
 Pooling = Literal["last", "mean", "max", "attention"]
@@ -74,10 +73,9 @@ class RecurrentClassifier(nn.Module, kw_only=True):
     remat: Remat = "none"
 
     def setup(self) -> None:  # noqa: D102
-        self.layers = [
-            RNN(self._make_layer(i), time_major=True, name=f"layer_{i}")
-            for i in range(self.num_layers)
-        ]
+        sizes = [self.hidden_size] * (self.num_layers - 1)
+        sizes.append(self.hidden_size if self.last_size is None else self.last_size)
+        self.layers = recurrent_layers(self.cell, sizes, self.dtype, both_ways=self.bidirectional)
         if "attention" in self.pooling:
             self.attention = AttentionPooling(name="pooling")
         if self.head_size:
@@ -129,13 +127,6 @@ class RecurrentClassifier(nn.Module, kw_only=True):
         if deterministic or not rate:
             return x
         return x * dropout_mask(self.make_rng("dropout"), rate, tuple(shape), x.dtype)
-
-    def _make_layer(self, i: int) -> Cell | SequenceMap:
-        size = self.hidden_size
-        if self.last_size is not None and i == self.num_layers - 1:
-            size = self.last_size
-        cell = computing_in(self.cell(size), self.dtype)
-        return bidirectional(cell) if self.bidirectional else cell
 
 
 def apply(network: RecurrentClassifier, params: Any, *arguments: Any, **options: Any) -> Any:

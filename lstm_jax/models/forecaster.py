@@ -9,10 +9,9 @@ import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell
 from lstm_jax.cells.noisy_cells import dropout_mask
-from lstm_jax.cells.precision import computing_in
-from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
 from lstm_jax.models.forecast_heads import ForecastHead, Frame
+from lstm_jax.models.layers import recurrent_layers
 
 Decoder = Literal["direct", "autoregressive"]
 ValueScaling = Literal["mean_absolute", "standard", "none"]
@@ -108,10 +107,8 @@ class Forecaster(nn.Module):
     remat: Remat = "none"
 
     def setup(self) -> None:  # noqa: D102
-        self.layers = [
-            RNN(computing_in(self.cell(self.hidden_size), self.dtype), True, name=f"layer_{i}")
-            for i in range(self.num_layers)
-        ]
+        sizes = [self.hidden_size] * self.num_layers
+        self.layers = recurrent_layers(self.cell, sizes, self.dtype)
         if self.embedding_size:
             self.embedding = nn.Embed(self.series, self.embedding_size)
         # Small at the start: a forecast begins near the frame's center.
@@ -185,11 +182,7 @@ class Forecaster(nn.Module):
         def cut(array: Array, begin: Any) -> Array:
             return jax.lax.dynamic_slice_in_dim(array, begin, count, axis=1)
 
-        parts = [a for lag in self.lags for a in (seen.z, seen.observed)]
-        columns = [
-            cut(a, first - lag)
-            for a, lag in zip(parts, (lag for lag in self.lags for _ in range(2)), strict=True)
-        ]
+        columns = [cut(a, first - lag) for lag in self.lags for a in (seen.z, seen.observed)]
         if self.decoder == "direct":
             past = jnp.arange(seen.z.shape[1]) < self._start + self.history
             columns += [cut(jnp.where(past, a, 0), first) for a in (seen.z, seen.observed)]

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Cell
-from lstm_jax.cells.precision import computing_in
 from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
+from lstm_jax.models.layers import recurrent_layers
 
 
 class SequenceModel(nn.Module, kw_only=True):
@@ -60,13 +60,14 @@ class SequenceModel(nn.Module, kw_only=True):
         """
         drop = nn.Dropout(self.dropout, deterministic=deterministic)
         x_tbf = self.vectors(inputs)
-        for i in range(self.num_layers):
-            layer = RNN(self.layer_cell(), time_major=True, name=f"layer_{i}")
-            if i == self.num_layers - 1 and not self.every_step:
-                x_tbf = _last_output(layer, x_tbf, lengths, self.remat)
-            else:
-                _, x_tbf = layer(x_tbf, lengths=lengths, remat=self.remat)
-            x_tbf = drop(x_tbf)
+        layers = recurrent_layers(self.cell, [self.hidden_size] * self.num_layers, self.dtype)
+        for layer in layers[:-1]:
+            x_tbf = drop(layer(x_tbf, lengths=lengths, remat=self.remat)[1])
+        if self.every_step:
+            _, x_tbf = layers[-1](x_tbf, lengths=lengths, remat=self.remat)
+        else:
+            x_tbf = _last_output(layers[-1], x_tbf, lengths, self.remat)
+        x_tbf = drop(x_tbf)
         y_tbo = nn.Dense(self.outputs, name="output")(x_tbf.astype(jnp.float32))
         return jnp.swapaxes(y_tbo, 0, 1) if self.every_step else y_tbo[0]
 
@@ -74,10 +75,6 @@ class SequenceModel(nn.Module, kw_only=True):
         """What the first layer reads [time, batch, features]."""
         by_time = jnp.swapaxes(inputs, 0, 1)
         return jax.nn.one_hot(by_time, self.symbols) if self.symbols else by_time
-
-    def layer_cell(self) -> Cell:
-        """The cell of a layer."""
-        return computing_in(self.cell(self.hidden_size), self.dtype)
 
 
 def _last_output(layer: RNN, x_tbf: Array, lengths: Array, remat: Remat) -> Array:

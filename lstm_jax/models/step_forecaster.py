@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Cell
-from lstm_jax.cells.precision import computing_in
-from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
+from lstm_jax.models.layers import recurrent_layers
 
 _LEAST = 1e-2  # deviation, in units of the inputs: a constant stretch would become certain
 
@@ -62,9 +61,7 @@ class StepForecaster(nn.Module):
         now = series[:, : -self.horizon, : self.targets]
         known = series[:, self.horizon :, self.targets :]
         y_tbf = jnp.swapaxes(jnp.concatenate([now, known], axis=-1), 0, 1).astype(self.dtype)
-        for i in range(self.num_layers):
-            cell = computing_in(self.cell(self.hidden_size), self.dtype)
-            layer = RNN(cell, time_major=True, name=f"layer_{i}")
+        for layer in recurrent_layers(self.cell, [self.hidden_size] * self.num_layers, self.dtype):
             _, y_tbf = layer(y_tbf, remat=self.remat)
         y_btf = jnp.swapaxes(y_tbf, 0, 1).astype(jnp.float32)
         y_btf = nn.Dropout(self.dropout)(y_btf, deterministic=deterministic)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array, Cell, Params, gates
+from lstm_jax.cells.precision import computing_in
 from lstm_jax.data.memory_problem import MemoryProblem
 from lstm_jax.models.sequence_model import SequenceModel, apply
 from lstm_jax.recurrence import scan
@@ -40,9 +41,10 @@ def trace_layers(network: SequenceModel, params: Params, inputs: np.ndarray) -> 
       inputs: symbols [time], or vectors [time, features].
     """
     x_tbf = network.vectors(jnp.asarray(inputs)[None])
+    cell = computing_in(network.cell(network.hidden_size), network.dtype)
     traces = []
     for i in range(network.num_layers):
-        traces.append(_trace(network.layer_cell(), params[f"layer_{i}"]["cell"], x_tbf))
+        traces.append(_trace(cell, params[f"layer_{i}"]["cell"], x_tbf))
         x_tbf = jnp.asarray(traces[-1].outputs)[:, None]
     return traces
 
