@@ -41,6 +41,7 @@ def connect(address: str | None) -> list[dict[str, float]]:
     import ray
 
     if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
         _require_answer(address or os.environ.get("RAY_ADDRESS"))
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

@@ -11,6 +11,7 @@ the same method in both (L. Li et al., A System for Massively Parallel Hyperpara
 """
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -27,7 +28,6 @@ _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 
@@ -54,6 +54,7 @@ class Ledger:
     def __init__(self, study: Any, search: Search, tell: Callable[[Any], None]):
         self._study, self._search, self._tell = study, search, tell
         self._claimed: dict[str, Claimed] = {}
+        self._words: dict[str, str] = {}
 
     def ask(self, name: str) -> dict[str, Any] | None:
         """The number and the overrides of the next trial; None if there are enough."""
@@ -72,10 +73,16 @@ class Ledger:
         report_figures(self._study, trial, figures)
         return is_behind(self._search, trial)
 
-    def lost(self, name: str) -> None:
-        """The worker of a trial is gone."""
+    def lost(self, name: str, words: str) -> None:
+        """The worker of a trial is gone, with these words of Ray."""
         trial = self._claimed[name].trial
         trial.set_user_attr("lost", trial.user_attrs.get("lost", 0) + 1)
+        self._words[name] = words
+
+    def given_up(self, name: str) -> None:
+        """The worker of a trial was lost too often."""
+        words = self._words.get(name)
+        self.ended(name, {}, Ending(None, f"its worker was lost {_LOSSES + 1} times: {words}"))
 
     def ended(self, name: str, figures: dict[int, float], ending: Ending | None) -> None:
         """Takes how a trial ended; None for one that was stopped early."""
@@ -95,6 +102,7 @@ def _run(
     search = search._replace(folder=search.folder.absolute())
     ledger = Ledger(study, search, tell)
     os.environ.update(_SETTINGS)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it says, the study says
     with _asked_to_stop() as asked:
         tune().run(
             tune().with_resources(
@@ -119,8 +127,15 @@ def _run(
 def _asked_to_stop() -> Iterator[list[int]]:
     """The signals that ask this process to end; Tune is to end its trials first."""
     asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        del frame
+        if asked:  # twice: at once
+            raise KeyboardInterrupt
+        asked.append(number)
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(n, lambda number, frame: asked.append(number)) for n in numbers]
+    before = [signal.signal(number, note) for number in numbers]
     try:
         yield asked
     finally:
@@ -154,10 +169,10 @@ def _searcher(ledger: Ledger) -> Any:
         def on_trial_complete(
             self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
         ) -> None:
-            figures, ending = unpack(result["turn"]) if result else ({}, None)
-            if error:
-                ending = Ending(None, f"its worker was lost {_LOSSES + 1} times")
-            ledger.ended(trial_id, figures, ending)
+            if error or result is None:
+                ledger.given_up(trial_id)
+            else:
+                ledger.ended(trial_id, *unpack(result["turn"]))
 
         def save(self, checkpoint_path: str) -> None:
             Path(checkpoint_path).touch()  # the study is on disk already
@@ -178,9 +193,14 @@ def _scheduler(ledger: Ledger) -> Any:
             return self.STOP if stops else self.CONTINUE
 
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-            ledger.lost(trial.trial_id)
+            ledger.lost(trial.trial_id, _last_line(Path(trial.error_file)))
 
     return StudyScheduler()
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _stopper(asked: list[int]) -> Any:

@@ -16,6 +16,12 @@ from lstm_jax.training.lock import trainer
 _POLL = 0.3  # seconds
 _TURN = 2.0  # seconds at most between two reports: a worker that is to stop hears it then
 _PATIENCE = 60.0  # seconds for the process that trained the run before to be gone
+# Where a scheduler has started Ray as one of several processes, a trial is none of them.
+_ALONE = {
+    "JAX_COORDINATOR_ADDRESS": "localhost:1",  # that nobody asks
+    "JAX_NUM_PROCESSES": "1",
+    "JAX_PROCESS_ID": "0",
+}
 
 
 class ClusterTrial:
@@ -84,7 +90,7 @@ def start(run: Planned, origin: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=origin,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | _ALONE | {"PYTHONUNBUFFERED": "1"},
         )
 
 

@@ -88,14 +88,15 @@ def test_the_study_answers_what_the_cluster_asks(search):
     assert second["number"] == 1
     assert ledger.ask("c") is None  # two are all
     assert not ledger.should_stop("a", {10: 0.5})
-    ledger.lost("a")
+    ledger.lost("a", "node died")
     assert not ledger.should_stop("a", {10: 0.5})  # again, after its node was lost
     ledger.ended("a", {20: 0.25}, Ending({"validation/loss": 0.25, "steps": 20}))
-    ledger.ended("b", {}, Ending(None, "no data"))
+    ledger.lost("b", "no module named x")
+    ledger.given_up("b")
     assert [t.state.name for t in told] == ["COMPLETE", "FAIL"]
     assert told[0].intermediate_values == {10: 0.5, 20: 0.25}
     assert told[0].user_attrs["lost"] == 1
-    assert told[1].user_attrs["error"] == "no data"
+    assert told[1].user_attrs["error"] == "its worker was lost 6 times: no module named x"
 
 
 def test_trials_of_a_driver_that_is_gone_are_asked_again(search):
