@@ -1,10 +1,12 @@
-"""The test accuracy of several classifiers that vote with their probabilities.
+"""The test accuracy of several classifiers of two classes that vote.
 
     python experiments/text/imdb/ensemble.py runs/forward runs/backward --linear --output=vote.json
 
-The texts and classes are those of the first run's own source. A vote of classifiers that start from
-a forward and a backward language model is that of J. Howard and S. Ruder, arXiv 1801.06146; one of
-recurrent networks and a linear model of n-grams that of G. Mesnil et al., arXiv 1412.5335.
+How much of a say each has is learnt on the validation split, which none was trained on: a logistic
+regression on their log-odds, that is stacked generalisation (D. Wolpert, 1992). The texts and
+classes are those of the first run's own source. A vote of classifiers that start from a forward and
+a backward language model is that of J. Howard and S. Ruder, arXiv 1801.06146; one of recurrent
+networks and a linear model of n-grams that of G. Mesnil et al., arXiv 1412.5335.
 """
 
 import argparse
@@ -21,13 +23,13 @@ from lstm_jax.tasks.class_labels import load_classes
 from lstm_jax.training import Run
 
 LINEAR = "n-grams, linear"
+Votes = dict[str, np.ndarray]  # by split
 
 
 def main() -> None:
     """Prints a JSON object, and writes it where `--output` says."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, help="finished runs of one set of classes")
-    parser.add_argument("--split", default="test")
     parser.add_argument("--linear", action="store_true", help="a vote for n-grams (scikit-learn)")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -36,35 +38,57 @@ def main() -> None:
     runs = [Run.load(folder) for folder in options.runs]
     classes = load_classes(runs[0].assets / "classes.json")
     splits = runs[0].experiment.task.data.source()
-    texts, named = zip(*splits[options.split], strict=True)
-    labels = np.array([classes.index(label) for label in named])
-    votes = {str(run.folder): probabilities(run, texts) for run in runs}
-    found = {
-        "split": options.split,
-        "texts": len(labels),
-        "accuracy": {name: accuracy(vote, labels) for name, vote in votes.items()},
-        "accuracy of the mean": accuracy(mean(votes), labels),
-    }
+    texts = {split: [text for text, _ in splits[split]] for split in ("validation", "test")}
+    labels = {s: np.array([classes.index(label) for _, label in splits[s]]) for s in texts}
+    votes = {run.folder.name: probabilities(run, texts) for run in runs}
+    found: dict[str, Any] = {"texts": {split: len(labels[split]) for split in labels}}
+    found["networks"] = stacked(votes, labels)
     if options.linear:
-        linear = linear_probabilities(runs[0].experiment.task, splits["train"], texts)
-        found["accuracy"][LINEAR] = accuracy(linear, labels)
-        # It has as much of a say as all networks together.
-        found["accuracy of the mean with it"] = accuracy(mean(votes) + linear, labels)
+        task = runs[0].experiment.task
+        votes[LINEAR] = linear_probabilities(task, splits["train"], texts)
+        found["networks and n-grams"] = stacked(votes, labels)
+    found["alone"] = {
+        name: {split: accuracy(vote[split], labels[split]) for split in vote}
+        for name, vote in votes.items()
+    }
     print(json.dumps(found, indent=2))
     if options.output:
         options.output.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def probabilities(run: Run, texts: Sequence[str]) -> np.ndarray:
+def stacked(votes: Mapping[str, Votes], labels: Votes) -> dict[str, Any]:
+    """The weight of every member's log-odds, learnt on validation, and the accuracy on test."""
+    from sklearn.linear_model import LogisticRegression
+
+    odds = {
+        split: np.stack([log_odds(vote[split]) for vote in votes.values()], axis=-1)
+        for split in labels
+    }
+    judge = LogisticRegression(fit_intercept=False).fit(odds["validation"], labels["validation"])
+    plain = np.stack([vote["test"] for vote in votes.values()]).mean(axis=0)
+    return {
+        "weights": dict(zip(votes, (round(float(w), 3) for w in judge.coef_[0]), strict=True)),
+        "test": judge.score(odds["test"], labels["test"]),
+        "test, equal probabilities": accuracy(plain, labels["test"]),
+    }
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """How much likelier the second of two classes is, in nats."""
+    low, high = np.clip(probability, 1e-6, 1).T
+    return np.log(high / low)
+
+
+def probabilities(run: Run, texts: Mapping[str, Sequence[str]]) -> Votes:
     """Of every class for every text, by the best checkpoint of a run [texts, classes]."""
     task = run.experiment.task
     params = run.restore_params(task.restore(run.assets), "best").trees["params"]
-    return task.probabilities(run.assets, params, texts)
+    return {split: task.probabilities(run.assets, params, texts[split]) for split in texts}
 
 
 def linear_probabilities(
-    task: Any, train: Sequence[tuple[str, str]], texts: Sequence[str]
-) -> np.ndarray:
+    task: Any, train: Sequence[tuple[str, str]], texts: Mapping[str, Sequence[str]]
+) -> Votes:
     """Of two classes, by logistic regression on which words, pairs and triples occur in a text.
 
     Each n-gram counts by the logarithm of the ratio of its shares in the two classes: S. Wang and
@@ -86,12 +110,10 @@ def linear_probabilities(
         shares.append(of / of.sum())
     ratio = diags(np.log(shares[1] / shares[0]).astype(np.float32))
     model = LogisticRegression(C=0.1, solver="liblinear", dual=True).fit(seen @ ratio, labels)
-    return model.predict_proba(count.transform(clean(texts)).astype(np.float32) @ ratio)
-
-
-def mean(votes: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The mean probability of every class for every text."""
-    return np.mean(list(votes.values()), axis=0)
+    return {
+        split: model.predict_proba(count.transform(clean(texts[split])).astype(np.float32) @ ratio)
+        for split in texts
+    }
 
 
 def accuracy(probability: np.ndarray, labels: np.ndarray) -> float:
