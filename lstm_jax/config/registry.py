@@ -35,6 +35,8 @@ _HOMES = {
     "memory_problem": "lstm_jax.data.memory_problems",
     "frame_source": "lstm_jax.data.frame_sources",
     "clip_source": "lstm_jax.data.clips",
+    "video_source": "lstm_jax.data.video_sources",
+    "caption_source": "lstm_jax.data.captioned_clips",
     "forecast_head": "lstm_jax.models.forecast_heads",
     "optimizer": "lstm_jax.training.optimizers",
     "schedule": "lstm_jax.training.schedules",

@@ -102,7 +102,9 @@ def clip_folders(
 
     def read() -> Mapping[str, Clips]:
         found = {
-            split: _of_files(path_field(split), _labelled_files(split, roots), size, frames, broken)
+            split: clips_of_files(
+                path_field(split), _labelled_files(split, roots), size, frames, broken
+            )
             for split, roots in paths.items()
             if roots
         }
@@ -118,8 +120,7 @@ def clip_folders(
         return {split: found[split] for split in SPLITS}
 
     def read_file(where: str, file: Path) -> Clips:
-        files = _visible(file) if file.is_dir() else [file]
-        return _of_files(where, [(one, "") for one in files], size, frames, broken)
+        return read_videos(where, file, size, frames, broken)
 
     return ClipSource(size, frames, read, read_file)
 
@@ -134,13 +135,31 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _of_files(
+def read_videos(where: str, path: Path, size: FrameSize, frames: int, broken: Broken) -> Clips:
+    """The clip of a video, or those of the videos of a folder, without labels."""
+    files = _visible(path) if path.is_dir() else [path]
+    return clips_of_files(where, [(one, "") for one in files], size, frames, broken)
+
+
+def clips_of_files(
     where: str,
     files: Sequence[tuple[Path, str]],
     size: FrameSize,
     frames: int,
     broken: Broken,
 ) -> Clips:
+    """Clips of video files with their labels: frames evenly spread over each.
+
+    Args:
+      where: what named the files, for messages.
+      files: each with its label.
+      size: of a frame.
+      frames: the most of a clip.
+      broken: whether a file that is no whole video is refused, or skipped and counted.
+
+    Raises:
+      UserError: a file cannot be read and is to be refused, or none can.
+    """
     counts, notes = usable(where, [file for file, _ in files], broken)
     kept = [(file, label) for file, label in files if file in counts]
 
@@ -229,7 +248,7 @@ def _generated(
         return Clips([f"{split} {row}" for row in range(len(labels))], labels, load)
 
     def read_file(where: str, file: Path) -> Clips:
-        """A user's own video, as grey squares of this size."""
-        return _of_files(where, [(file, "")], size, frames, "refuse")
+        """A user's own videos, as grey squares of this size."""
+        return read_videos(where, file, size, frames, "refuse")
 
     return ClipSource(size, frames, lambda: {split: clips(split) for split in SPLITS}, read_file)
