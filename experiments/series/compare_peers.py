@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("path", help="vic_elec.csv")
     parser.add_argument("--peer_python", help="a Python that has neuralforecast and gluonts")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds each is trained with")
     parser.add_argument("--core", type=int, default=0, help="the core that all are bound to")
     parser.add_argument("--output", type=Path, default=Path("peers"), help="a folder for results")
     parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
@@ -45,6 +45,8 @@ def main() -> None:
         parser.error(f"there is no file {options.path}")
     if options.peer_python and shutil.which(options.peer_python) is None:
         parser.error(f"--peer_python: there is no program {options.peer_python}")
+    if options.core not in (cores := os.sched_getaffinity(0)):
+        parser.error(f"--core: must be one of {', '.join(map(str, sorted(cores)))}")
     os.sched_setaffinity(0, {options.core})
     if options.peer:
         PEERS[options.peer](options)

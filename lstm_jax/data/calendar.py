@@ -4,7 +4,6 @@ import dataclasses
 import datetime
 import re
 import zoneinfo
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from lstm_jax.errors import ConfigError
 
 Unit = Literal["s", "min", "h", "D", "B", "W", "MS", "ME", "QS", "QE", "YS", "YE"]
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
+SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}
 _OLDER = {"S": "s", "sec": "s", "T": "min", "H": "h", "d": "D", "M": "ME", "Q": "QE", "Y": "YE"}
 _OLDER |= {"A": "YE", "AS": "YS"}
@@ -120,8 +119,8 @@ class Frequency:
         """The times of steps `first` to `first + count` from `start` on, datetime64[s]."""
         begin = start.astype("datetime64[s]")
         steps = np.arange(first, first + count) * self.count
-        if self.unit in _SECONDS:
-            return begin + steps * _SECONDS[self.unit]
+        if self.unit in SECONDS:
+            return begin + steps * SECONDS[self.unit]
         day = begin.astype("datetime64[D]")
         within = begin - day
         if self.unit == "B":
@@ -138,8 +137,8 @@ class Frequency:
         """The number of each time as a step from `start` on, int64; -1 for what is no step."""
         begin = start.astype("datetime64[s]")
         stamps = stamps.astype("datetime64[s]")
-        if self.unit in _SECONDS:
-            steps = (stamps - begin).astype(np.int64) // (_SECONDS[self.unit] * self.count)
+        if self.unit in SECONDS:
+            steps = (stamps - begin).astype(np.int64) // (SECONDS[self.unit] * self.count)
         elif self.unit == "B":
             between = np.busday_count(begin.astype("datetime64[D]"), stamps.astype("datetime64[D]"))
             steps = between // self.count
@@ -153,8 +152,8 @@ class Frequency:
         return np.where((steps >= 0) & (grid[steps - low] == stamps), steps, -1)
 
     def _cycles(self) -> list[_Cycle]:
-        if self.unit in _SECONDS:
-            step = _SECONDS[self.unit] * self.count
+        if self.unit in SECONDS:
+            step = SECONDS[self.unit] * self.count
             lengths = ((_DAY, 7), (_WEEK, 4), (52 * _WEEK, 2))
         else:
             step = _MONTHS.get(self.unit, 1) * self.count
@@ -168,7 +167,7 @@ class Frequency:
     def _calendar_cycles(self) -> list[str]:
         if self.unit in _MONTHS:
             return [] if _MONTHS[self.unit] * self.count % 12 == 0 else ["month_of_year"]
-        step = _DAY if self.unit == "B" else _SECONDS[self.unit] * self.count
+        step = _DAY if self.unit == "B" else SECONDS[self.unit] * self.count
         limits = {
             "time_of_hour": 900,
             "time_of_day": _DAY,
@@ -251,58 +250,9 @@ def parse_frequency(text: str, time_zone: str | None = None) -> Frequency:
     """
     match = re.fullmatch(r"([0-9]{1,6})?([A-Za-z]+)(-[A-Za-z]{3})?", text.strip())
     unit = _OLDER.get(match[2], match[2]) if match else ""
-    if match is None or unit not in (*_SECONDS, "B", *_MONTHS) or int(match[1] or 1) < 1:
+    if match is None or unit not in (*SECONDS, "B", *_MONTHS) or int(match[1] or 1) < 1:
         raise ConfigError(
-            f"frequency: {text!r} is none; it is a number and one of {', '.join(_SECONDS)}, B, "
+            f"frequency: {text!r} is none; it is a number and one of {', '.join(SECONDS)}, B, "
             f'{", ".join(_MONTHS)}, such as "30min" or "MS"'
         )
     return Frequency(unit, int(match[1] or 1), time_zone)  # pyright: ignore[reportArgumentType]
-
-
-def infer_frequency(stamps: Sequence[np.ndarray], time_zone: str | None = None) -> Frequency | None:
-    """The frequency that time stamps seem to have; None if no series has two of them.
-
-    Where some are no steps of any frequency it is the step between most neighbours.
-
-    >>> days = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], "datetime64[s]")
-    >>> str(infer_frequency([days]))
-    'ME'
-
-    Args:
-      stamps: the times of each series, datetime64[s], rising.
-      time_zone: that of `Frequency`.
-    """
-    candidates = _candidates(stamps, time_zone)
-    for frequency in candidates:
-        if all((frequency.positions(times[0], times) >= 0).all() for times in stamps if len(times)):
-            return frequency
-    return candidates[-1] if candidates else None
-
-
-def _candidates(stamps: Sequence[np.ndarray], time_zone: str | None) -> list[Frequency]:
-    gaps = np.concatenate([np.diff(times).astype(np.int64) for times in stamps])
-    if not len(gaps):
-        return []
-    found = _by_months(stamps, time_zone) if gaps.min() >= 28 * _DAY else []
-    days = np.concatenate(list(stamps)).astype("datetime64[D]")
-    weekends = np.ptp(days.astype(np.int64)) >= 7 and np.is_busday(days).all()
-    if gaps.min() == _DAY and weekends:
-        found.append(Frequency("B", 1, time_zone))
-    # The gap that most neighbours have: a few rows that are missing, or too many, change nothing.
-    values, counts = np.unique(gaps, return_counts=True)
-    step = int(values[counts.argmax()])
-    unit: Unit = "s"
-    for larger in ("min", "h", "D", "W"):
-        if step % _SECONDS[larger] == 0:
-            unit = larger
-    return [*found, Frequency(unit, step // _SECONDS[unit], time_zone)]
-
-
-def _by_months(stamps: Sequence[np.ndarray], time_zone: str | None) -> list[Frequency]:
-    months = [times.astype("datetime64[M]").astype(np.int64) for times in stamps]
-    step = int(np.gcd.reduce(np.concatenate([np.diff(number) for number in months])))
-    days = np.concatenate(list(stamps)).astype("datetime64[D]")
-    last = (days + 1).astype("datetime64[M]") != days.astype("datetime64[M]")
-    letter, length = next(pair for pair in (("Y", 12), ("Q", 3), ("M", 1)) if step % pair[1] == 0)
-    unit: Unit = f"{letter}{'E' if last.all() else 'S'}"  # pyright: ignore[reportAssignmentType]
-    return [Frequency(unit, step // length, time_zone)] if step else []

@@ -15,7 +15,7 @@ from lstm_jax.config import Fraction, PositiveFloat, PositiveInt, Range, Seed, r
 from lstm_jax.data.anomalies import ANOMALIES, inject
 from lstm_jax.data.held_out import SPLITS, path_field, require_paths
 from lstm_jax.data.series import SeriesTable
-from lstm_jax.data.series_files import read_numbers, read_table
+from lstm_jax.data.series_files import Table, read_numbers, read_table
 from lstm_jax.data.series_sources import wide_csv
 from lstm_jax.data.timeseries_files import LabelledSeries, read_series
 from lstm_jax.errors import ConfigError, UserError
@@ -103,13 +103,21 @@ def labelled_csv(
     paths = {"train": path, "validation": validation_path, "test": test_path}
     shares = {"validation": validation_share, "test": test_share}
     columns = (id_column, label_column, value_columns)
-    return _source(paths, shares, split_seed, lambda where, file: _read_long(where, file, *columns))
+
+    def read_file(where: str, file: Path) -> list[LabelledSeries]:
+        return _read_long(read_table(where, str(file)), *columns)
+
+    def read_labelled(where: str, file: Path) -> list[LabelledSeries]:
+        table = read_table(where, str(file))
+        table.cells(label_column)  # which tells that there is none
+        return _read_long(table, *columns)
+
+    return _source(paths, shares, split_seed, read_file, read_labelled)
 
 
 def _read_long(
-    where: str, file: Path, id_column: str, label_column: str, value_columns: Sequence[str]
+    table: Table, id_column: str, label_column: str, value_columns: Sequence[str]
 ) -> list[LabelledSeries]:
-    table = read_table(where, str(file))
     values = np.stack(
         [read_numbers(table, name, may_miss=True) for name in value_columns], axis=-1
     ).astype(np.float32)
@@ -263,7 +271,10 @@ def injected_csv(
 
     def read_file(where: str, file: Path) -> list[LabelledSeries]:
         del where
-        return [LabelledSeries(_with_calendar(table_of(str(file))), None)]
+        table = table_of(str(file))
+        values = _with_calendar(table)
+        times = table.times(table.series[0], 0, len(values))
+        return [LabelledSeries(values, None, times=times)]
 
     return LabelledSeriesSource(read, read_file)
 
@@ -276,16 +287,21 @@ def _with_calendar(table: SeriesTable) -> np.ndarray:
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
+_ReadFile = Callable[[str, Path], list[LabelledSeries]]
+
+
 def _source(
     paths: Mapping[str, tuple[str, ...]],
     shares: Mapping[str, float],
     seed: int,
-    read_file: Callable[[str, Path], list[LabelledSeries]],
+    read_file: _ReadFile,
+    read_labelled: _ReadFile | None = None,
 ) -> LabelledSeriesSource:
-    taken = require_paths(paths, shares)
+    """A source of files, of which those to train on and to test are read by `read_labelled`."""
+    taken, read_one = require_paths(paths, shares), read_labelled or read_file
 
     def read() -> SeriesBySplit:
-        found = {split: _read(split, files, read_file) for split, files in paths.items() if files}
+        found = {split: _read(split, files, read_one) for split, files in paths.items() if files}
         rows = hold_out_of_every_class([str(s.label) for s in found["train"]], taken, seed)
         found |= {split: [found["train"][row] for row in chosen] for split, chosen in rows.items()}
         for split in SPLITS:
@@ -298,11 +314,7 @@ def _source(
     return LabelledSeriesSource(read, read_file)
 
 
-def _read(
-    split: str,
-    files: Sequence[str],
-    read_file: Callable[[str, Path], list[LabelledSeries]],
-) -> list[LabelledSeries]:
+def _read(split: str, files: Sequence[str], read_file: _ReadFile) -> list[LabelledSeries]:
     found: list[LabelledSeries] = []
     for name in files:
         file = Path(name).expanduser()

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_jax.data.calendar import Frequency, infer_frequency
+from lstm_jax.data.calendar import Frequency
+from lstm_jax.data.infer_frequency import infer_frequency
 from lstm_jax.data.series import Series, SeriesTable, missing_notes, require_sound
 from lstm_jax.data.series_files import Table, read_numbers, read_times
 from lstm_jax.errors import UserError

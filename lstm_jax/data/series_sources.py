@@ -55,7 +55,7 @@ def wide_csv(
       UserError: when it is called: the file cannot be used; line and column are named.
     """
     times = _times(time_column, time_format, frequency, time_zone)
-    _require_distinct((time_column, *columns, *known_columns))
+    _require_distinct(time_column=time_column, columns=columns, known_columns=known_columns)
 
     def read(file: str | None = None, like: SeriesLayout | None = None) -> SeriesTable:
         table = read_table(_field(file), file or path)
@@ -113,7 +113,13 @@ def long_csv(
       UserError: when it is called: the file cannot be used; line and column are named.
     """
     times = _times(time_column, time_format, frequency, time_zone)
-    _require_distinct((id_column, time_column, value_column, *known_columns, *static_columns))
+    _require_distinct(
+        id_column=id_column,
+        time_column=time_column,
+        value_column=value_column,
+        known_columns=known_columns,
+        static_columns=static_columns,
+    )
 
     def read(file: str | None = None, like: SeriesLayout | None = None) -> SeriesTable:
         table = read_table(_field(file), file or path)
@@ -139,13 +145,19 @@ def _like(times: Times, like: SeriesLayout | None) -> Times:
 
 def _field(file: str | None) -> str:
     """What named the file, for messages."""
-    return "data.path" if file is None else "input"
+    return "data.path" if file is None else "--input"
 
 
-def _require_distinct(columns: Sequence[str]) -> None:
-    for i, name in enumerate(columns):
-        if name in columns[:i]:
-            raise ConfigError(f"columns: {name!r} is named twice; a column is one thing")
+def _require_distinct(**fields: str | Sequence[str] | None) -> None:
+    """Raises ConfigError if two fields, or one field twice, name the same column."""
+    taken: dict[str, str] = {}
+    for field, named in fields.items():
+        for name in [named] if isinstance(named, str) else named or ():
+            if name in taken:
+                raise ConfigError(
+                    f"{field}: {name!r} is named in {taken[name]} already; it is one thing"
+                )
+            taken[name] = field
 
 
 def _by_series(table: Table, id_column: str, value_column: str) -> list[Rows]:
@@ -272,7 +284,13 @@ def tfds_series(
     """
     steps = parse_frequency(frequency, time_zone)
     fields = SeriesFields(value_field, start_field, name_field, known_fields, static_fields)
-    _require_distinct([field for _, field in fields.by_option()])
+    _require_distinct(
+        value_field=value_field,
+        start_field=start_field,
+        name_field=name_field,
+        known_fields=known_fields,
+        static_fields=static_fields,
+    )
 
     def read(file: str | None = None, like: SeriesLayout | None = None) -> SeriesTable:
         if file is None:

@@ -21,11 +21,13 @@ class LabelledSeries(NamedTuple):
       values: float32 [time, dimensions]; NaN where one is missing.
       label: the name of its class; None if it is not known.
       anomalous: in which steps an anomaly is, booleans [time]; None if that is not known.
+      times: of the steps, datetime64[s] [time]; None if they are not known.
     """
 
     values: np.ndarray
     label: str | None
     anomalous: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
 def read_series(where: str, file: Path) -> list[LabelledSeries]:
@@ -46,7 +48,7 @@ def read_table(where: str, file: Path) -> list[LabelledSeries]:
     """A series a line: its class, then its values, with tabs, commas or blanks between them.
 
     A series that is shorter than others is filled up with NaN, which are taken off; "?" or NaN
-    before the last value is a missing one. A class of "?" is not known.
+    before the last value is a missing one. A class of "?", or of nothing, is not known.
 
     Raises:
       UserError: it cannot be read, or a line is not of the layout: which, and why.
@@ -71,7 +73,7 @@ def _delimiter(line: str) -> str | None:
 
 def _table_label(text: str) -> str | None:
     """Numbers without what makes 1 and 1.0000e+00 two classes, as some sets write them."""
-    if text == "?":
+    if text in ("?", ""):
         return None
     try:
         return f"{float(text):g}"
@@ -87,13 +89,14 @@ def _length(values: np.ndarray) -> int:
 
 def _numbers(what: str, cells: Sequence[str], first_column: int) -> np.ndarray:
     """Cells as numbers float32, NaN where one is missing."""
-    try:
-        values = np.array(cells, np.float32)
-        if np.isfinite(values).all():
-            return values
-    except ValueError:
-        pass
-    return np.array([_number(what, cell, first_column + i) for i, cell in enumerate(cells)])
+    with np.errstate(over="ignore"):  # one that is too large becomes infinite, which is told
+        try:
+            values = np.array(cells, np.float32)
+            if np.isfinite(values).all():
+                return values
+        except ValueError:
+            pass
+        return np.array([_number(what, cell, first_column + i) for i, cell in enumerate(cells)])
 
 
 def _number(what: str, cell: str, column: int) -> np.float32:
@@ -105,7 +108,7 @@ def _number(what: str, cell: str, column: int) -> np.float32:
     except ValueError:
         raise UserError(f"{what}, value {column}: {text!r} is not a number") from None
     if not np.isfinite(value):
-        raise UserError(f"{what}, value {column}: {text!r} is not finite")
+        raise UserError(f"{what}, value {column}: {text!r} is not finite in 32 bits")
     return value
 
 

@@ -13,7 +13,6 @@ from lstm_jax.data.backtest import Backtest
 from lstm_jax.data.series import Series, SeriesTable
 from lstm_jax.errors import UserError
 
-_TINY = 1e-10
 Batch = dict[str, np.ndarray]
 
 
@@ -87,7 +86,6 @@ class WindowStore:
       statics: float32 [B, statics], by `scaling`.
       series: int32 [B], the number of the series.
       origin: int32 [B], the step of the series at which the horizon begins.
-      scale: float32 [B], the mean absolute value that was observed in the history; 1 if that is 0.
       valid: bool [B], false for what fills up a batch.
 
     Attributes:
@@ -122,11 +120,6 @@ class WindowStore:
         return np.array([len(series.values) for series in self.table.series], np.int64)
 
     @property
-    def features(self) -> int:
-        """Columns of `known`."""
-        return self._known.shape[1] + self._calendar.shape[1]
-
-    @property
     def names(self) -> tuple[str, ...]:
         """The columns of `known`."""
         return (*self.table.known_names, *self.table.frequency.names)
@@ -144,7 +137,6 @@ class WindowStore:
         covariates = _cut(self._known, first, history + horizon)
         days = self._calendar_begin[series] + origins - history
         calendar = _cut(self._calendar, days, history + horizon)
-        past = slice(self.shape.largest_lag, self.shape.largest_lag + history)
         return {
             "values": values,
             "observed": observed,
@@ -152,7 +144,6 @@ class WindowStore:
             "statics": self._statics[series],
             "series": series.astype(np.int32),
             "origin": origins.astype(np.int32),
-            "scale": _scale(values[:, past], observed[:, past]),
             "valid": valid,
         }
 
@@ -191,13 +182,6 @@ def _cut(array: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
     strides = (size * array.itemsize, array.itemsize)
     view = as_strided(array, (rows, count * size), strides, writeable=False)
     return view[first].reshape(len(first), count, *array.shape[1:])
-
-
-def _scale(history: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    count = np.maximum(observed.sum(axis=1), 1)
-    # Missing values are 0 in `history`; in double, since a sum of large values loses small ones.
-    mean = np.abs(history).sum(axis=1, dtype=np.float64) / count
-    return np.where(mean > 0, mean + _TINY, 1).astype(np.float32)
 
 
 class TrainingWindows:
@@ -335,5 +319,7 @@ def require_room(series: Series, backtest: Backtest, shape: WindowShape) -> None
         raise UserError(
             f"series {series.name!r} has {len(series.values):,} steps, and {needed:,} are needed: "
             f"a window of {shape.history:,} + {shape.horizon:,} (history and horizon), and "
-            f"{backtest.held_out:,} behind it for validation and test"
+            f"{backtest.held_out:,} behind it for validation and test ("
+            f"{backtest.validation_origins} + {backtest.test_origins} forecasts, {backtest.stride} "
+            "steps apart)"
         )

@@ -6,7 +6,8 @@ import zoneinfo
 import numpy as np
 import pytest
 
-from lstm_jax.data.calendar import infer_frequency, parse_frequency
+from lstm_jax.data.calendar import parse_frequency
+from lstm_jax.data.infer_frequency import infer_frequency
 from lstm_jax.errors import ConfigError
 
 pandas = pytest.importorskip("pandas", reason="pandas is the reference for frequencies")

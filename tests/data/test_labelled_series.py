@@ -83,7 +83,7 @@ def test_a_long_table_is_series_by_id(tmp_path):
         (LONG.replace("s1,b,1,2", "s1,a,1,2"), "line 7, column 'label': 'a', but the series began"),
         (LONG.replace("s2,a,2,0", "s2,a,two,0"), "line 8, column 'x': 'two' is no number"),
         (LONG.replace("id,label,x,y", "id,label,x,z"), "has no column 'y' in its first row"),
-        ("id,x,y\n" + "q,1,2\n", "series 1 has no class"),
+        ("id,x,y\n" + "q,1,2\n", "has no column 'label' in its first row"),
     ],
 )
 def test_a_long_table_that_cannot_be_used_is_told(tmp_path, text, message):

@@ -40,6 +40,10 @@ def test_a_table_is_read_whatever_stands_between(tmp_path, mark):
     assert [first.label, second.label, third.label] == ["1", "-1", None]
 
 
+def test_a_class_of_nothing_is_none(tmp_path):
+    assert [one.label for one in read(tmp_path, "1\t2\n\t3\n", "x.tsv")] == ["1", None]
+
+
 def test_arrays_are_those_that_were_saved(tmp_path):
     values = np.arange(12.0).reshape(2, 3, 2)
     values[1, 2] = np.nan
@@ -71,12 +75,14 @@ def test_a_ts_file_that_cannot_be_used_is_told(tmp_path, text, message):
         read(tmp_path, text)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("1\t2\n1\t2\tb\n", r"x\.tsv, line 2, value 3: 'b' is not a number"),
         ("1\t2\n1\tNaN\n", "line 2: a class and at least one value are needed"),
         ("1\t2\t-inf\n", "line 1, value 3: '-inf' is not finite"),
+        ("1\t2\t1e99\n", "line 1, value 3: '1e99' is not finite in 32 bits"),
         (" \n", "holds no text"),
     ],
 )

@@ -69,8 +69,6 @@ def test_a_window_is_what_a_plain_cut_gives(table, store):
                 np.testing.assert_array_equal(
                     batch["known"][row, :, known:], table.frequency.features(start, 9)
                 )
-                history = cut[4:10]
-                assert batch["scale"][row] == pytest.approx(np.nanmean(np.abs(history)), rel=1e-6)
                 statics = batch["statics"][row] * scaling.static_deviation + scaling.static_mean
                 np.testing.assert_allclose(statics, series.statics, rtol=1e-5)
 
@@ -106,7 +104,7 @@ def test_nothing_before_the_origin_depends_on_what_comes_after(table):
         np.testing.assert_array_equal(old, new)
     first = BACKTEST.origins("validation", 40)[:1]
     inputs = [RollingWindows(s, [0], first, 1)[0] for s in (before.store, store)]
-    for name in ("scale", "statics", "origin"):
+    for name in ("statics", "origin"):
         np.testing.assert_array_equal(inputs[0][name], inputs[1][name])
     np.testing.assert_array_equal(inputs[0]["values"][:, :10], inputs[1]["values"][:, :10])
 
@@ -145,14 +143,6 @@ def test_what_fills_up_a_batch_is_not_valid_and_not_observed(store):
     last = rolling(store, BACKTEST, "test", 4)[2]
     assert last["valid"].tolist() == [True, False, False, False]
     assert not last["observed"][1:].any()
-
-
-def test_scale_of_nothing_is_one():
-    values = [np.concatenate([np.zeros(6), np.ones(3)]), np.full(9, np.nan)]
-    values[1][8] = 5
-    table = series_of_arrays(values, parse_frequency("D"), starts=np.datetime64("2024-01-01"))
-    store = WindowStore(table, WindowShape(6, 3), Scaling(*[np.zeros(0, np.float32)] * 4))
-    assert store.batch(np.array([0, 1]), np.array([6, 6]), 2)["scale"].tolist() == [1, 1]
 
 
 def test_future_windows_begin_behind_the_last_value(table, store):
