@@ -9,6 +9,9 @@ from typing import Any
 from lstm_jax.errors import UserError
 
 _ANSWERS = 5.0  # seconds
+# Of HTTP/2, which gRPC and so Ray speaks: both sides begin with a frame of settings.
+_SETTINGS_FRAME = b"\x04"
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0" + _SETTINGS_FRAME + b"\0\0\0\0\0"
 _NAMES = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
 
 
@@ -52,10 +55,10 @@ def connect(address: str | None) -> list[dict[str, float]]:
 
 
 def _require_answer(address: str | None) -> None:
-    """Ray itself would try for minutes, and then end the process.
+    """Ray itself would try for minutes.
 
     Raises:
-      UserError: nobody listens there.
+      UserError: nobody listens there, or something else does.
     """
     if address in (None, "", "auto", "local"):
         return
@@ -63,12 +66,16 @@ def _require_answer(address: str | None) -> None:
     if not host or not port.isdecimal():
         raise UserError(f"--address: must be HOST:PORT or auto, got {address!r}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWERS) as connection:
+            connection.sendall(_GREETING)
+            answer = b"" if os.environ.get("RAY_USE_TLS") == "1" else connection.recv(4)
     except (OSError, OverflowError) as error:
         raise UserError(
             f"--address: nobody answers at {address} ({error}); a cluster is started with "
             "`ray start --head`"
         ) from None
+    if answer[3:] not in (b"", _SETTINGS_FRAME):
+        raise UserError(f"--address: what answers at {address} is not Ray")
 
 
 def choose_resources(text: str | None, nodes: Sequence[Mapping[str, float]]) -> dict[str, int]:

@@ -28,6 +28,7 @@ _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 
@@ -78,6 +79,7 @@ class Ledger:
         trial = self._claimed[name].trial
         trial.set_user_attr("lost", trial.user_attrs.get("lost", 0) + 1)
         self._words[name] = words
+        print(f"trial {trial.number}: its worker is gone ({words})", flush=True)
 
     def given_up(self, name: str) -> None:
         """The worker of a trial was lost too often."""

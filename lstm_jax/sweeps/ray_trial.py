@@ -11,11 +11,9 @@ from pathlib import Path
 from lstm_jax.sweeps.runs import Planned, stop
 from lstm_jax.sweeps.search import Ending, Search, read_ending, read_figures
 from lstm_jax.sweeps.study import SETTINGS
-from lstm_jax.training.lock import trainer
 
 _POLL = 0.3  # seconds
 _TURN = 2.0  # seconds at most between two reports: a worker that is to stop hears it then
-_PATIENCE = 60.0  # seconds for the process that trained the run before to be gone
 # Where a scheduler has started Ray as one of several processes, a trial is none of them.
 _ALONE = {
     "JAX_COORDINATOR_ADDRESS": "localhost:1",  # that nobody asks
@@ -50,7 +48,6 @@ class ClusterTrial:
         if self._process is None:
             if problem := _unseen(self._search.folder, self._origin):
                 return {}, Ending(None, problem)
-            _wait_until_free(self._run.folder)
             self._process = start(self._run, self._origin)
         latest = time.monotonic() + _TURN
         while True:
@@ -83,8 +80,9 @@ def start(run: Planned, origin: Path) -> subprocess.Popen[bytes]:
     """The process that trains a run, or goes on with it, and ends with this one."""
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("ab") as log:
+        child = [sys.executable, "-m", "lstm_jax.sweeps.ray_child", str(run.folder)]
         return subprocess.Popen(
-            [sys.executable, "-m", "lstm_jax.sweeps.ray_child", "train", *run.arguments],
+            [*child, "train", *run.arguments],
             stdin=subprocess.PIPE,  # never written to: it is closed when this process ends
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -117,10 +115,3 @@ def _unseen(folder: Path, origin: Path) -> str:
                 f"the node {socket.gethostname()} does not see {path}, which all nodes must share"
             )
     return ""
-
-
-def _wait_until_free(folder: Path) -> None:
-    """A worker that was lost may have left a process that is about to end."""
-    latest = time.monotonic() + _PATIENCE
-    while trainer(folder) is not None and time.monotonic() < latest:
-        time.sleep(_POLL)

@@ -1,21 +1,24 @@
 """What Ray asks and is told, with no Ray; `test_ray_cluster` has a cluster."""
 
 import socket
+import socketserver
 import subprocess
 import sys
 import textwrap
+import threading
 import types
 
 import pytest
 
 from lstm_jax.cli.main import main
 from lstm_jax.errors import UserError
-from lstm_jax.sweeps import choice
+from lstm_jax.sweeps import choice, ray_child
 from lstm_jax.sweeps.ray_cluster import choose_resources, connect
 from lstm_jax.sweeps.ray_engine import Ledger
 from lstm_jax.sweeps.ray_trial import ClusterTrial
 from lstm_jax.sweeps.search import Ending, Search
 from lstm_jax.sweeps.study import Objective, keep_settings, open_study
+from lstm_jax.training.lock import Lock
 from tests.conftest import CHAR_LM
 
 optuna = pytest.importorskip("optuna")
@@ -136,6 +139,13 @@ def test_a_child_ends_with_its_worker():
     child.stdout.close()
 
 
+def test_a_child_waits_for_the_process_that_trained_before(tmp_path):
+    held = [Lock(tmp_path)]
+    threading.Timer(0.2, held.clear).start()
+    ray_child._wait_until_free(tmp_path)
+    assert not held
+
+
 @pytest.fixture
 def ray(monkeypatch):
     """A Ray that is installed, of no cluster."""
@@ -146,12 +156,24 @@ def ray(monkeypatch):
     return fake
 
 
+class _Web(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(100)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 def test_an_address_that_nobody_answers_is_a_sentence(ray):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UserError, match=f"--address: nobody answers at {address}"):
             connect(address)
+    with socketserver.TCPServer(("127.0.0.1", 0), _Web) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        with pytest.raises(UserError, match=r"what answers at 127.0.0.1:\d+ is not Ray"):
+            connect(f"127.0.0.1:{other.server_address[1]}")
+        thread.join()
     for wrong in ("127.0.0.1", "host:port", ":"):
         with pytest.raises(UserError, match="must be HOST:PORT or auto, got"):
             connect(wrong)
