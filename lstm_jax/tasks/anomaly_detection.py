@@ -25,7 +25,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.held_out import SPLITS
-from lstm_jax.data.labelled_series import LabelledSeriesSource
+from lstm_jax.data.labelled_series import LabelledSeriesSource, SeriesBySplit
 from lstm_jax.data.series_inputs import Normalization, SeriesInputs, inputs_of, load_inputs
 from lstm_jax.data.timeseries_files import LabelledSeries
 from lstm_jax.errors import UserError, did_you_mean
@@ -49,7 +49,7 @@ from lstm_jax.tasks.task import (
 )
 
 _LOSS = Metric("loss", "nats a step")
-_INPUTS, _THRESHOLD = "inputs.json", "threshold.json"
+_INPUTS, _THRESHOLD, _FIGURES = "inputs.json", "threshold.json", "anomalies.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,11 @@ class AnomalyData:
     evaluation_batch_size: PositiveInt = 128
     buckets: PositiveInt = 2
     seed: Seed = 0
+
+    @functools.cached_property
+    def series(self) -> SeriesBySplit:
+        """The series of every split, which a command reads once."""
+        return self.source.read()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +145,15 @@ class anomaly_detection:
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the series, of which the normal ones are trained on."""
-        found = self._normal(self.data.source.read())
+        found = self._normal(self.data.series)
+        dimensions = found["train"][0].values.shape[-1]
+        for split, series in {**found, "test": self.data.series["test"]}.items():
+            self._require_steps(f"data: {split}", series, dimensions)
+        if (self.model.targets or 1) > dimensions:
+            raise UserError(
+                f"model.targets: {self.model.targets} dimensions are to be forecast, and the "
+                f"series have {dimensions}"
+            )
         inputs = inputs_of([series.values for series in found["train"]], self.data.normalization)
         dataset = self._dataset(found, inputs)
         if not (assets / _INPUTS).exists():
@@ -163,9 +176,9 @@ class anomaly_detection:
         return {}
 
     def show(self, assets: Path, params: Any, seed: int) -> str:
-        """Precision, recall, F1 and the area under the ROC curve on the test split, as JSON."""
-        del seed
-        return json.dumps(self.figures(assets, self._scored(assets, params, "test")), indent=2)
+        """Precision, recall, F1 and the area under the ROC curve that `draw` found, as JSON."""
+        del params, seed
+        return (assets / _FIGURES).read_text(encoding="utf-8").strip()
 
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Sets the threshold by the validation split; draws scores and what was found."""
@@ -173,11 +186,11 @@ class anomaly_detection:
         normal = [one for one in validation if one.series.label in self.data.normal]
         scores = np.concatenate([self._scores(one) for one in normal])
         threshold = float(np.quantile(scores, 1 - self.score.false_alarms))
-        if not (assets / _THRESHOLD).exists():
-            write_atomically(assets / _THRESHOLD, json.dumps(threshold) + "\n")
+        write_atomically(assets / _THRESHOLD, json.dumps(threshold) + "\n")
         scored = self._scored(assets, params, "test")
         told = json.dumps(self.figures(assets, scored), indent=2)
-        write_atomically(figures / "anomalies.json", told + "\n")
+        for path in (assets / _FIGURES, figures / "anomalies.json"):
+            write_atomically(path, told + "\n")
         draw_anomalies(
             [self._scores(one) for one in scored],
             [self._truth(one) for one in scored],
@@ -229,7 +242,11 @@ class anomaly_detection:
         series = self.data.source.read_file("--input", Path(path).expanduser())
         for number, one in enumerate(self.scored(assets, params, series), start=1):
             for step, score in enumerate(self._scores(one), start=self.model.horizon + 1):
-                where = {"step": step} if self.score.of == "steps" else {}
+                where: dict[str, Any] = {}
+                if self.score.of == "steps":
+                    where["step"] = step
+                    if one.series.times is not None:
+                        where["ds"] = str(one.series.times[step - 1])
                 verdict = {"score": float(score), "anomaly": int(score > threshold)}
                 yield {"series": number, **where, **verdict}
 
@@ -237,15 +254,8 @@ class anomaly_detection:
         """Series with the negative log-likelihood of each of their steps from `horizon` on."""
         inputs = load_inputs(assets / _INPUTS)
         network = self.network(inputs)
-        found = []
-        for number, one in enumerate(series, start=1):
-            if one.values.shape[-1] != len(inputs.mean) or len(one.values) <= self.model.horizon:
-                raise UserError(
-                    f"series {number} has {len(one.values)} step(s) of {one.values.shape[-1]} "
-                    f"dimension(s); more than {self.model.horizon} of {len(inputs.mean)} are needed"
-                )
-            found.append(inputs(one.values))
-        sequences = {"series": found}
+        self._require_steps("--input", series, len(inputs.mean))
+        sequences = {"series": [inputs(one.values) for one in series]}
         bounds = best_bounds(longest_of(sequences), self.data.buckets)
         batches = BucketedBatches(
             sequences, {}, batch_size=self.data.evaluation_batch_size, bounds=bounds
@@ -264,8 +274,18 @@ class anomaly_detection:
         """The commands for a finished run."""
         return {"predict": f"score the {self.score.of} of a file, with --input=file"}
 
+    def _require_steps(self, where: str, series: Sequence[LabelledSeries], dimensions: int) -> None:
+        """Raises UserError if there is nothing to forecast in a series, or too much."""
+        for number, one in enumerate(series, start=1):
+            if one.values.shape[-1] != dimensions or len(one.values) <= self.model.horizon:
+                raise UserError(
+                    f"{where}: series {number} has {len(one.values)} step(s) of "
+                    f"{one.values.shape[-1]} dimension(s); more than {self.model.horizon} "
+                    f"(model.horizon) of {dimensions} are needed"
+                )
+
     def _scored(self, assets: Path, params: Any, split: str) -> list[_Scored]:
-        return self.scored(assets, params, self.data.source.read()[split])
+        return self.scored(assets, params, self.data.series[split])
 
     def _scores(self, one: _Scored) -> np.ndarray:
         smooth = moving_mean(one.steps, self.score.smoothing)
@@ -283,7 +303,7 @@ class anomaly_detection:
     def _nearest(self, assets: Path, scored: Sequence[_Scored]) -> float:
         """The area under the ROC curve of the distance to the nearest normal training series."""
         inputs = load_inputs(assets / _INPUTS)
-        training = self._normal(self.data.source.read())["train"]
+        training = self._normal(self.data.series)["train"]
         distance = euclidean_distances(
             [inputs(one.series.values) for one in scored],
             [inputs(series.values) for series in training],

@@ -38,6 +38,7 @@ def draw_anomalies(
     for place, row in enumerate(examples, start=1):
         axes = figure.add_subplot(grid[place])
         _draw_series(axes, *scored[row], threshold if len(scores[row]) > 1 else None)
+    axes.set_xlabel("step")
     figure.savefig(path, dpi=100)
 
 
@@ -62,7 +63,7 @@ def _draw_scores(axes, scores: np.ndarray, truth: np.ndarray, threshold: float) 
 
 
 def _draw_series(axes, series: LabelledSeries, steps: np.ndarray, threshold: float | None) -> None:
-    time = np.arange(len(series.values))
+    time = np.arange(1, len(series.values) + 1)  # as predictions count them
     axes.plot(time, series.values[:, 0], color="tab:blue")
     axes.set_title(str(series.label))
     axes.set_ylabel("value", color="tab:blue")

@@ -1,9 +1,11 @@
 """Anomalies: scores are likelihoods, the threshold is validation's, figures are scikit-learn's."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -163,6 +165,42 @@ def test_classes_that_are_not_there_are_told(tmp_path):
         task.threshold(tmp_path)
 
 
+def test_what_cannot_be_forecast_is_told_before_training(tmp_path):
+    config = {"data": {"source": "generated_shapes", "normal": ("sine",)}}
+    for model, message in {
+        (
+            ("horizon", 39),
+        ): r"data: train: series 1 has \d+ step\(s\) of 2 .*more than 39 \(model\.hor",
+        (
+            ("targets", 3),
+        ): r"model\.targets: 3 dimensions are to be forecast, and the series have 2",
+    }.items():
+        made = experiment(
+            task="anomaly_detection", **config, model={"hidden_size": 4, **dict(model)}
+        )
+        with pytest.raises(UserError, match=message):
+            build_experiment(made).task.prepare(tmp_path)
+
+
+def test_series_are_read_once_and_scored_once(tmp_path):
+    task, reads = make(source="generated_shapes", normal=("sine",)), []
+    source = task.data.source
+
+    def read():
+        reads.append(0)
+        return source.read()
+
+    data = dataclasses.replace(task.data, source=source._replace(read=read))
+    task = dataclasses.replace(task, data=data)
+    learner, _ = task.prepare(tmp_path)
+    params = learner.init(jax.random.key(0))
+    (tmp_path / "figures").mkdir()
+    task.draw(tmp_path, params, tmp_path / "figures")
+    told = (tmp_path / "figures" / "anomalies.json").read_text()
+    assert task.show(tmp_path, None, 0) == told.strip()  # no network is asked again
+    assert len(reads) == 1
+
+
 def test_the_loss_is_the_mean_score_of_normal_series(tmp_path):
     task = make(source="generated_shapes", normal=("sine",), evaluation_batch_size=7)
     learner, dataset = task.prepare(tmp_path)
@@ -188,13 +226,19 @@ def test_the_smoke_config_finds_other_waves(run):
     assert json.loads(json.loads((run / "result.json").read_text())["sample"]) == figures
 
 
-def test_the_threshold_is_a_quantile_of_normal_validation_scores(run):
+def test_the_threshold_is_a_quantile_of_normal_validation_scores(run, tmp_path):
     finished = Run.load(run)
     task = finished.experiment.task
     params = finished.restore_params(task.restore(finished.assets), "best").trees["params"]
     normal = [one for one in task.data.source.read()["validation"] if one.label == "sine"]
     scores = [one.steps.mean() for one in task.scored(finished.assets, params, normal)]
-    assert task.threshold(finished.assets) == pytest.approx(np.quantile(scores, 0.95))
+    expected = pytest.approx(np.quantile(scores, 0.95))
+    assert task.threshold(finished.assets) == expected
+    # A run that goes on, with other parameters in the end, has another threshold.
+    shutil.copy(finished.assets / "inputs.json", tmp_path)
+    (tmp_path / "threshold.json").write_text("99")
+    task.draw(tmp_path, params, tmp_path)
+    assert task.threshold(tmp_path) == expected
 
 
 def test_predict_scores_a_file(run, tmp_path, capsys):
@@ -208,7 +252,8 @@ def test_predict_scores_a_file(run, tmp_path, capsys):
     assert [record["anomaly"] for record in records] == ["1", "1"]
     path.write_text("@dimensions 2\n@classLabel false\n@data\n1:2")
     assert main(["predict", f"--workdir={run}", f"--input={path}"]) == 2
-    assert "series 1 has 1 step(s) of 2 dimension(s); more than 4 of 2" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--input: series 1 has 1 step(s) of 2 dimension(s); more than 4 (model.ho" in error
 
 
 @pytest.mark.parametrize("config", [ECG, VIC])
@@ -232,3 +277,4 @@ def test_steps_of_a_series_are_scored(tmp_path, capsys):
     assert main(["predict", f"--workdir={tmp_path / 'run'}", f"--input={tmp_path / 'a.csv'}"]) == 0
     records = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [int(record["step"]) for record in records] == list(range(3, 1441))
+    assert [records[0]["ds"], records[-1]["ds"]] == ["2024-01-01T02:00:00", "2024-02-29T23:00:00"]
