@@ -73,8 +73,9 @@ class RecurrentClassifier(nn.Module, kw_only=True):
     remat: Remat = "none"
 
     def setup(self) -> None:  # noqa: D102
-        sizes = [self.hidden_size] * (self.num_layers - 1)
-        sizes.append(self.hidden_size if self.last_size is None else self.last_size)
+        sizes = [self.hidden_size] * self.num_layers
+        if sizes and self.last_size is not None:
+            sizes[-1] = self.last_size
         self.layers = recurrent_layers(self.cell, sizes, self.dtype, both_ways=self.bidirectional)
         if "attention" in self.pooling:
             self.attention = AttentionPooling(name="pooling")

@@ -6,11 +6,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import logit
 
 from lstm_jax.cells import Array, Cell
 from lstm_jax.cells.precision import computing_in
 from lstm_jax.flax.linen import RNN
 from lstm_jax.kernels import Remat
+
+_EXTREMES = (0.01, 0.99)  # brightness that has logits worth adding to
 
 
 class FrameForecaster(nn.Module, kw_only=True):
@@ -45,7 +48,9 @@ class FrameForecaster(nn.Module, kw_only=True):
       num_layers: layers of the encoder, and of the forecaster.
       patch: side of a patch, pixels; it divides the height and the width of frames.
       feedback: whether it reads its own forecasts.
-      first_logit: what it answers, about, before it has learnt anything.
+      residual: whether its outputs are added to the last frame it has read, so that it says what
+        changes; it begins as a copy of that frame.
+      first_logit: what it answers, about, before it has learnt anything, if not `residual`.
       dtype: type of the products; parameters and logits are float32.
       remat: what the backward pass computes again instead of keeping it, as in `lstm_jax.scan`.
     """
@@ -56,6 +61,7 @@ class FrameForecaster(nn.Module, kw_only=True):
     num_layers: int = 2
     patch: int = 4
     feedback: bool = False
+    residual: bool = False
     first_logit: float = 0.0
     dtype: str = "float32"
     remat: Remat = "none"
@@ -63,8 +69,11 @@ class FrameForecaster(nn.Module, kw_only=True):
     def setup(self) -> None:  # noqa: D102
         self.encoder = self._layers("encoder")
         self.forecaster = self.encoder if self.feedback else self._layers("forecaster")
-        first = nn.initializers.constant(self.first_logit)
-        self.output = nn.Dense(self.channels * self.patch**2, bias_init=first)
+        size = self.channels * self.patch**2
+        if self.residual:
+            self.output = nn.Dense(size, kernel_init=nn.initializers.zeros)
+        else:
+            self.output = nn.Dense(size, bias_init=nn.initializers.constant(self.first_logit))
 
     def __call__(self, frames: Array, steps: int) -> Array:
         """Logits of the pixels' brightness [batch, steps, height, width, channels].
@@ -79,10 +88,11 @@ class FrameForecaster(nn.Module, kw_only=True):
         x_tbhwc = jnp.swapaxes(to_patches(frames, self.patch), 0, 1) / jnp.float32(255)
         carries, said = self._run(self.encoder, x_tbhwc, [None] * self.num_layers)
         if self.feedback:
-            logits = self._continue(carries, self._logits(said), steps)
+            logits = self._continue(carries, self._logits(said, x_tbhwc), steps)
         else:
             nothing = jnp.zeros((steps, *said[0].shape[1:]), said[0].dtype)
-            logits = self._logits(self._run(self.forecaster, nothing, carries)[1])
+            _, said = self._run(self.forecaster, nothing, carries)
+            logits = self._logits(said, x_tbhwc[-1:])
         return from_patches(jnp.swapaxes(logits, 0, 1), self.patch)
 
     def _continue(self, carries: Sequence[Any], logits: Array, steps: int) -> Array:
@@ -90,8 +100,9 @@ class FrameForecaster(nn.Module, kw_only=True):
 
         def step(module: Any, state: Any, _: None) -> Any:
             carries, last = state
-            carries, said = module._run(module.encoder, brightness(last)[None], carries)
-            (logits,) = module._logits(said)
+            read = brightness(last)[None]
+            carries, said = module._run(module.encoder, read, carries)
+            (logits,) = module._logits(said, read)
             return (carries, logits), logits
 
         run = nn.scan(
@@ -114,8 +125,10 @@ class FrameForecaster(nn.Module, kw_only=True):
             said.append(x_tbhwc)
         return last, said
 
-    def _logits(self, said: Sequence[Array]) -> Array:
-        return self.output(jnp.concatenate(said, axis=-1).astype(jnp.float32))
+    def _logits(self, said: Sequence[Array], read: Array) -> Array:
+        """What the outputs of all layers make of the frames that were read."""
+        logits = self.output(jnp.concatenate(said, axis=-1).astype(jnp.float32))
+        return logits + logit(jnp.clip(read, *_EXTREMES)) if self.residual else logits
 
     def _layers(self, name: str) -> list[RNN]:
         cell = computing_in(self.cell(self.hidden_size), self.dtype)

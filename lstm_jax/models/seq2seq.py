@@ -145,7 +145,7 @@ class Seq2Seq(nn.Module):
         self, source: Array, source_lengths: Array, *, deterministic: bool = True
     ) -> tuple[Source, DecoderState]:
         """The source as the decoder sees it, and the decoder's state before the first symbol."""
-        x_tbe = self._embed(source.T, deterministic)
+        x_tbe = self.vectors(source, deterministic=deterministic)
         for layer in self.encoder:
             x_tbe = self.drop(x_tbe, deterministic=deterministic)
             _, x_tbe = layer(x_tbe, lengths=source_lengths, remat=self.remat)
@@ -153,6 +153,10 @@ class Seq2Seq(nn.Module):
         mask = jnp.arange(source.shape[1]) < source_lengths[:, None]
         memory, state = self._decoder.begin(self.decoder, values, mask)
         return Source(memory, source), state
+
+    def vectors(self, source: Array, *, deterministic: bool) -> Array:
+        """What the first layer of the encoder reads [source, batch, ...]."""
+        return self._embed(source.T, deterministic)
 
     def step(
         self, source: Source, state: DecoderState, tokens: Array

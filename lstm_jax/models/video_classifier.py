@@ -7,6 +7,7 @@ from lstm_jax.cells import Array, conv_lstm
 from lstm_jax.cells.precision import computing_in
 from lstm_jax.flax.linen import RNN
 from lstm_jax.models.classifier import RecurrentClassifier
+from lstm_jax.models.frame_convolutions import frame_convolutions, seen_through
 
 
 class VideoClassifier(RecurrentClassifier, kw_only=True):
@@ -45,10 +46,7 @@ class VideoClassifier(RecurrentClassifier, kw_only=True):
 
     def setup(self) -> None:  # noqa: D102
         super().setup()
-        self.maps = [
-            nn.Conv(self.filters * 2**i, (3, 3), (2, 2), dtype=self.dtype, name=f"convolution_{i}")
-            for i in range(self.convolutions)
-        ]
+        self.maps = frame_convolutions(self.filters, self.convolutions, self.dtype)
         if self.conv_lstm_size:
             cell = computing_in(conv_lstm(self.conv_lstm_size), self.dtype)
             self.plane = RNN(cell, time_major=True)
@@ -57,9 +55,7 @@ class VideoClassifier(RecurrentClassifier, kw_only=True):
 
     def embed(self, inputs: Array) -> Array:
         """The vectors [time, batch, ...] of clips, bytes [batch, time, height, width, channels]."""
-        x_tbhwc = jnp.swapaxes(inputs, 0, 1).astype(self.dtype) / 255
-        for convolution in self.maps:
-            x_tbhwc = nn.relu(convolution(x_tbhwc))
+        x_tbhwc = seen_through(self.maps, inputs, self.dtype)
         if self.conv_lstm_size:
             # It reads no later frame, so that what stands behind a clip's end changes nothing.
             _, y_tbhwc = self.plane(x_tbhwc, remat=self.remat)

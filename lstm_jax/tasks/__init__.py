@@ -11,6 +11,8 @@ from lstm_jax.tasks.speech_recognition import speech_recognition
 from lstm_jax.tasks.task import Compute, Dataset, Learner, Metric, Task
 from lstm_jax.tasks.text_classification import text_classification
 from lstm_jax.tasks.translation import translation
+from lstm_jax.tasks.video_anomaly_detection import video_anomaly_detection
+from lstm_jax.tasks.video_captioning import video_captioning
 from lstm_jax.tasks.video_classification import video_classification
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     "speech_recognition",
     "text_classification",
     "translation",
+    "video_anomaly_detection",
+    "video_captioning",
     "video_classification",
 ]

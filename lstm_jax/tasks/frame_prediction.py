@@ -18,6 +18,7 @@ from lstm_jax.config import LayerCount, PositiveInt, Seed, part_of, register, va
 from lstm_jax.data.frame_sources import FrameSource
 from lstm_jax.data.loader import RandomAccess
 from lstm_jax.data.memory_problem import MemoryBatches, Sizes
+from lstm_jax.data.video_files import FrameSize
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.frame_forecaster import FrameForecaster, apply, brightness
 from lstm_jax.tasks.frame_figures import draw_errors, draw_filmstrips, write_animation
@@ -83,23 +84,22 @@ class FrameData:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FrameModelOptions:
-    """The network.
+class PlaneOptions:
+    """A network of layers that lie in a plane.
 
     Attributes:
       cell: the recurrent cell of every layer, one that lies in a plane.
       hidden_size: memory cells of each layer at every place.
       num_layers: layers of the encoder, and of the forecaster.
       patch: side of the squares of pixels that are a place each; it divides the sides of a frame.
-      feedback: whether encoder and forecaster are one network that reads its own forecasts; it
-        then also learns from the frames that are seen.
+      residual: whether outputs are added to the last frame read, and say what changes.
     """
 
     cell: Callable[[int], Cell] = part_of("cell", "conv_lstm")
     hidden_size: PositiveInt = 64
     num_layers: LayerCount = 2
     patch: PositiveInt = 4
-    feedback: bool = False
+    residual: bool = False
 
     def __post_init__(self) -> None:
         axes = sized_cell(self.cell, self.hidden_size).input_axes
@@ -108,6 +108,31 @@ class FrameModelOptions:
                 "cell: a cell that lies in a plane is needed, such as conv_lstm of 2 dimensions; "
                 f"the inputs of this one have {axes} axes each, and not 3"
             )
+
+    def require_fit(self, size: FrameSize) -> None:
+        """Refuses a patch that does not divide the sides of a frame."""
+        if size.height % self.patch or size.width % self.patch:
+            raise ConfigError(
+                f"model.patch: must divide the frames' {size.height} by {size.width} pixels, "
+                f"got {self.patch}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameModelOptions(PlaneOptions):
+    """The network.
+
+    Attributes:
+      cell: the recurrent cell of every layer, one that lies in a plane.
+      hidden_size: memory cells of each layer at every place.
+      num_layers: layers of the encoder, and of the forecaster.
+      patch: side of the squares of pixels that are a place each; it divides the sides of a frame.
+      residual: whether outputs are added to the last frame read, and say what changes.
+      feedback: whether encoder and forecaster are one network that reads its own forecasts; it
+        then also learns from the frames that are seen.
+    """
+
+    feedback: bool = False
 
 
 @register("task")
@@ -124,12 +149,7 @@ class frame_prediction:
     model: FrameModelOptions
 
     def __post_init__(self) -> None:
-        size, patch = self.data.source.size, self.model.patch
-        if size.height % patch or size.width % patch:
-            raise ConfigError(
-                f"model.patch: must divide the frames' {size.height} by {size.width} pixels, "
-                f"got {patch}"
-            )
+        self.model.require_fit(self.data.source.size)
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Makes the batches; nothing of them is needed later."""

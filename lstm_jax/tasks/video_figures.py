@@ -26,21 +26,47 @@ def draw_clips(
       classes: their names.
       path: the file.
     """
+    rows = [int(row) for row in np.unique(labels, return_index=True)[1]][:_MOST_CLASSES]
+    titles = []
+    for row in rows:
+        chosen = int(probability[row].argmax())
+        said = f"{classes[labels[row]]}; chosen: {classes[chosen]}, {probability[row, chosen]:.2f}"
+        titles.append((said, chosen == labels[row]))
+    _draw_rows([load(row) for row in rows], titles, path)
+
+
+def draw_captions(
+    load: Callable[[int], np.ndarray], texts: Sequence[str], found: Sequence[str], path: Path
+) -> None:
+    """Draws clips as rows of frames, each with its sentence and with what was said.
+
+    Args:
+      load: the frames of a clip by its number, bytes [time, height, width, channels].
+      texts: the sentence of every clip.
+      found: what was said of each.
+      path: the file.
+    """
+    clips = [load(row) for row in range(len(texts))]
+    titles = [
+        (text if said == text else f"{text}; said: {said}", said == text)
+        for text, said in zip(texts, found, strict=True)
+    ]
+    _draw_rows(clips, titles, path)
+
+
+def _draw_rows(clips: Sequence[np.ndarray], titles: Sequence[tuple[str, bool]], path: Path) -> None:
+    """Draws each clip below its title, which is red if it is not right."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [int(row) for row in np.unique(labels, return_index=True)[1]][:_MOST_CLASSES]
-    pictures = [_side_by_side(load(row)) for row in rows]
+    pictures = [_side_by_side(clip) for clip in clips]
     heights = [_WIDTH * picture.shape[0] / picture.shape[1] + 0.35 for picture in pictures]
     figure = Figure(figsize=(_WIDTH + 0.2, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axis, row, picture in zip(axes, rows, pictures, strict=True):
+    axes = figure.subplots(len(clips), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, picture, (title, right) in zip(axes, pictures, titles, strict=True):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        chosen = int(probability[row].argmax())
-        said = f"{classes[labels[row]]}; chosen: {classes[chosen]}, {probability[row, chosen]:.2f}"
-        color = "black" if chosen == labels[row] else "tab:red"
-        axis.set_title(said, loc="left", fontsize="medium", color=color)
+        axis.set_title(title, loc="left", fontsize="medium", color="black" if right else "tab:red")
         axis.axis("off")
     figure.savefig(path, dpi=100)
 

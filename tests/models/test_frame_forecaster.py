@@ -65,6 +65,16 @@ def test_with_feedback_a_forecast_is_read_as_a_frame_is(made):
     )
 
 
+@pytest.mark.parametrize("feedback", [False, True])
+def test_a_residual_network_that_says_nothing_copies_the_last_frame(made, feedback):
+    network, params, frames = made
+    network = network.clone(residual=True, feedback=feedback)
+    silent = params | {"output": jax.tree.map(jnp.zeros_like, params["output"])}
+    found = jax.nn.sigmoid(apply(network, silent, frames, STEPS)[:, -STEPS:])
+    last = np.clip(frames[:, -1:] / 255, 0.01, 0.99)
+    np.testing.assert_allclose(found, np.broadcast_to(last, found.shape), atol=1e-5)
+
+
 def test_further_frames_do_not_change_those_before(made):
     network, params, frames = made
     more = apply(network, params, frames, STEPS + 2)
