@@ -1,7 +1,6 @@
 """`lstm-jax sweep`: a search over hyperparameters, resumable, and what it found."""
 
 import argparse
-import csv
 import json
 import signal
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.cli.arguments import parse, require_devices, workdir
+from lstm_jax.cli.arguments import parse, require_devices, use_compilation_cache, workdir
 from lstm_jax.errors import UserError
 
 _ACTIONS = ("run", "status", "best", "export")
@@ -40,14 +39,21 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--trials", type=int, help="how many in all (default 20; of a grid, all)")
     parser.add_argument("--sampler", help="tpe (default), random, cmaes, nsga2 or grid")
-    parser.add_argument("--pruner", help="none (default), median, asha or hyperband")
+    parser.add_argument("--pruner", help="none (default), median, asha, hyperband or pbt")
     parser.add_argument("--metric", help="on validation; several with commas between them")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
-    parser.add_argument("--engine", default="process", help="how trials run: process or ray")
+    parser.add_argument(
+        "--engine",
+        default="process",
+        help="how trials run: process (default), population, ray or auto",
+    )
+    parser.add_argument("--population", type=int, help="population: trials of one program (all)")
     parser.add_argument("--address", help="ray: HOST:PORT of the head; default: that of this host")
     parser.add_argument("--resources", help="ray: what a trial takes, as cpu=4 or cpu=4,gpu=1")
     parser.add_argument("--jobs", type=int, help="trials at a time (default 1; ray: all that fit)")
-    parser.add_argument("--output", type=Path, help="best: a config file; export: a CSV file")
+    parser.add_argument(
+        "--output", type=Path, help="best: a config file; export: a .csv or .parquet"
+    )
     parser.add_argument("--json", action="store_true", help="status, best: print JSON")
     # Taken by hand: an override with a space in it looks like a position to argparse.
     action, arguments = "run", list(arguments)
@@ -65,6 +71,7 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     from lstm_jax.sweeps.report import draw_report, trial_line
 
     require_devices()
+    use_compilation_cache()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     study, search, run = _open(options, overrides)
@@ -117,7 +124,10 @@ def _open(options: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, A
     search = search._replace(
         objectives=objectives, trials=trials, sampler=asked.sampler, seed=options.seed
     )
-    run = prepare(search, Options(options.jobs, options.address, options.resources))
+    run = prepare(
+        search,
+        Options(options.jobs, options.address, options.resources, options.population, asked.pruner),
+    )
     settings = {
         "config": asked.config,
         "overrides": list(search.overrides),
@@ -165,13 +175,15 @@ def _asked(options: argparse.Namespace, overrides: Sequence[str]) -> Any:
 
             value = getattr(asked, name)
             raise UserError(f"--{name}: there is no {value!r}; {did_you_mean(value, allowed)}")
-    for name in ("address", "resources"):
-        if options.engine != "ray" and getattr(options, name) is not None:
-            raise UserError(f"--{name}: is for --engine=ray, got {options.engine}")
+    for name, engine in (("address", "ray"), ("resources", "ray"), ("population", "population")):
+        if options.engine != engine and getattr(options, name) is not None:
+            raise UserError(f"--{name}: is for --engine={engine}, got {options.engine}")
+    if asked.pruner == "pbt" and options.engine != "population":
+        raise UserError(f"--pruner: pbt is for --engine=population, got {options.engine}")
     if options.seed < 0:
         raise UserError(f"--seed: must be 0 or more, got {options.seed}")
-    for name in ("trials", "jobs"):
-        value = asked.trials if name == "trials" else options.jobs
+    for name in ("trials", "jobs", "population"):
+        value = asked.trials if name == "trials" else getattr(options, name)
         if value is not None and not 1 <= value <= 1_000_000:
             raise UserError(f"--{name}: must be 1 or more, got {value}")
     return asked
@@ -233,14 +245,12 @@ def _best(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from lstm_jax.sweeps.report import rows_of
     from lstm_jax.sweeps.study import load_study, read_objectives
+    from lstm_jax.sweeps.tables import write_csv, write_table
 
     rows = rows_of(load_study(options.workdir), read_objectives(options.workdir))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    file = sys.stdout if options.output is None else options.output.open("w", newline="")
-    writer = csv.DictWriter(file, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    if options.output is not None:
-        file.close()
+    if options.output is None:
+        write_csv(rows, sys.stdout)
+    else:
+        write_table(rows, options.output)
         print(f"{len(rows)} trials in {options.output}")
     return 0

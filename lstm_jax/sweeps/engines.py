@@ -16,6 +16,8 @@ is called with every trial that ends, as the study has it."""
 ENGINES = {
     "process": "lstm_jax.sweeps.search",
     "ray": "lstm_jax.sweeps.ray_engine",
+    "population": "lstm_jax.sweeps.population_engine",
+    "auto": "lstm_jax.sweeps.auto_engine",
 }
 
 
@@ -26,11 +28,15 @@ class Options(NamedTuple):
       jobs: trials at a time; None for what the engine thinks right.
       address: of a cluster.
       resources: what a trial takes of a node of it.
+      population: trials of one program.
+      pruner: which end early; the study knows all but `pbt`.
     """
 
     jobs: int | None = None
     address: str | None = None
     resources: str | None = None
+    population: int | None = None
+    pruner: str = "none"
 
 
 def find_engine(name: str) -> Callable[[Search, Options], Runner]:

@@ -194,6 +194,23 @@ def corners(space: Space) -> Iterator[list[str]]:
             yield from ([*sets, *more] for more in corners(chosen.then))
 
 
+def first_point(space: Space) -> list[str]:
+    """Overrides that set every field of a space: the low ends, and the first options.
+
+    >>> first_point({"a": uniform(1, 2), "b": choice(option("x", then={"c": integer(3, 4)}), "y")})
+    ['a=1.0', 'b=x', 'c=3']
+    """
+    overrides: list[str] = []
+    for field, dimension in space.items():
+        if isinstance(dimension, Interval):
+            low = int(dimension.low) if dimension.whole else float(dimension.low)
+            overrides.append(f"{field}={low!r}")
+        else:
+            chosen = dimension.options[0]
+            overrides += _sets(field, chosen) + first_point(chosen.then)
+    return overrides
+
+
 def grid(space: Space) -> list[dict[str, str]]:
     """Every combination of options, as labels by field.
 

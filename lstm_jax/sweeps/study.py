@@ -19,7 +19,7 @@ from lstm_jax.json_files import read_json
 SETTINGS = "sweep.json"
 JOURNAL = "journal.log"
 SAMPLERS = ("tpe", "random", "cmaes", "nsga2", "grid")
-PRUNERS = ("none", "median", "asha", "hyperband")
+PRUNERS = ("none", "median", "asha", "hyperband", "pbt")
 _NAME = "sweep"
 
 
@@ -73,6 +73,7 @@ def open_study(folder: Path, objectives: Sequence[Objective], *, pruner: str = "
     library = optuna()
     pruners = {
         "none": library.pruners.NopPruner,
+        "pbt": library.pruners.NopPruner,  # trials of one population end one another
         "median": library.pruners.MedianPruner,
         "asha": library.pruners.SuccessiveHalvingPruner,
         "hyperband": library.pruners.HyperbandPruner,
@@ -86,7 +87,7 @@ def open_study(folder: Path, objectives: Sequence[Objective], *, pruner: str = "
     )
 
 
-def make_sampler(name: str, seed: int, number: int) -> Any:
+def make_sampler(name: str, seed: int, number: int, *, together: bool = False) -> Any:
     """What chooses a trial.
 
     One that began with the seed alone would choose again, in a second process or one that goes on,
@@ -96,6 +97,7 @@ def make_sampler(name: str, seed: int, number: int) -> Any:
       name: of the method.
       seed: of the search.
       number: of the trial.
+      together: whether many are under way, from whom the next should keep away.
     """
     samplers = optuna().samplers
     made = {
@@ -105,7 +107,9 @@ def make_sampler(name: str, seed: int, number: int) -> Any:
         "nsga2": samplers.NSGAIISampler,
         "grid": samplers.RandomSampler,  # its trials are put in the queue
     }
-    return made[name](seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+    options = {"constant_liar": True} if name == "tpe" and together else {}
+    drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    return made[name](seed=drawn, **options)
 
 
 def load_study(folder: Path) -> Any:
