@@ -17,7 +17,7 @@ class Sweep(NamedTuple):
       overrides: fields that are the same in all trials.
       trials: how many; None for all of a grid, else 20.
       sampler: how they are chosen: tpe, random, cmaes, nsga2, grid.
-      pruner: which end early: none, median, asha, hyperband.
+      pruner: which end early: none, median, asha, hyperband, pbt (of a population).
       metric: what is to be good, on the validation split; the task's first metric, if empty.
     """
 

@@ -83,11 +83,12 @@ class Trials:
             report_figures(self._study, self._live(trial), {step: values[name]})
 
     def ends_here(self, number: int) -> bool:
-        """Whether the study ends the trial, which is told so."""
+        """Whether the study ends the trial early, which is told so."""
         trial = self._frozen(number)
         if not trial.state.is_finished() and is_behind(self._search, self._live(trial)):
             self.prune(number)
-        return self._frozen(number).state.is_finished()
+        # One that is complete there was told so, and not saved: it goes to its end once more.
+        return self._frozen(number).state in (_states().PRUNED, _states().FAIL)
 
     def prune(self, number: int) -> None:
         """Tells that a trial ended early."""
