@@ -19,6 +19,7 @@ _MOST_SPREAD = np.log(5.0)
 NETWORK_READS = ("values", "observed", "known", "statics", "series")
 
 ForecastFunction = Callable[[Any, dict[str, np.ndarray]], np.ndarray]
+BacktestFunction = Callable[[Any, RollingWindows, RollingWindows | None], "Backtested"]
 
 
 class Forecasts(NamedTuple):
@@ -83,6 +84,29 @@ def make_forecast(network: Forecaster, head: ForecastHead, paths: int) -> Foreca
         return head.quantiles(np.asarray(raw), Frame(center, scale), LEVELS)
 
     return forecast
+
+
+def make_backtest(forecast: ForecastFunction, numbers: np.ndarray, rate: float) -> BacktestFunction:
+    """A function `(params, windows, before) -> forecasts`, whose intervals follow outcomes.
+
+    Those of some windows begin with what is learnt of the ones before, if there are any.
+
+    Args:
+      forecast: what `make_forecast` made.
+      numbers: the number by which the network knows each series of the table.
+      rate: how far one forecast moves the intervals of later ones.
+    """
+
+    def run(params: Any, windows: RollingWindows, before: RollingWindows | None) -> Backtested:
+        log_spread = 0.0
+        if before is not None:
+            earlier = forecast_windows(forecast, params, before, numbers)
+            _, log_spread = spread_by_outcomes(earlier, rate)
+        plain = forecast_windows(forecast, params, windows, numbers)
+        found, log_spread = spread_by_outcomes(plain, rate, log_spread)
+        return Backtested(plain, found, log_spread)
+
+    return run
 
 
 def forecast_windows(

@@ -1,30 +1,16 @@
 """Probabilistic forecasting of time series: one model of one or many series."""
 
 import dataclasses
-import functools
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cells import Cell
-from lstm_jax.config import (
-    LayerCount,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    Rate,
-    Seed,
-    part_of,
-    register,
-    write_atomically,
-)
+from lstm_jax.config import register
 from lstm_jax.data.backtest import Backtest
-from lstm_jax.data.series import SeriesLayout, SeriesSource, SeriesTable
+from lstm_jax.data.series import SeriesLayout, SeriesTable
 from lstm_jax.data.windows import (
     RollingWindows,
     Scaling,
@@ -33,162 +19,28 @@ from lstm_jax.data.windows import (
     WindowStore,
     fit_scaling,
     future,
+    require_room,
     rolling,
 )
 from lstm_jax.errors import ConfigError, UserError, did_you_mean
-from lstm_jax.json_files import read_json
-from lstm_jax.models.forecast_heads import ForecastHead
-from lstm_jax.models.forecaster import Decoder, Forecaster, ValueScaling, apply
+from lstm_jax.models.forecaster import Forecaster
 from lstm_jax.tasks.forecast_backtest import (
-    NETWORK_READS,
-    Backtested,
+    BacktestFunction,
     figures,
     forecast_windows,
+    make_backtest,
     make_forecast,
     seasonal_errors,
     spread,
-    spread_by_outcomes,
     truth_of,
 )
 from lstm_jax.tasks.forecast_baselines import baselines
 from lstm_jax.tasks.forecast_figures import draw_coverage, draw_forecasts
+from lstm_jax.tasks.forecast_kept import KeptSeries, load_kept, load_spread, save_spread
+from lstm_jax.tasks.forecast_learner import forecast_learner
+from lstm_jax.tasks.forecast_options import ForecasterOptions, SeriesData
 from lstm_jax.tasks.forecast_scores import LEVELS, score
-from lstm_jax.tasks.sized_cell import sized_cell
-from lstm_jax.tasks.task import (
-    FLOAT32,
-    Array,
-    Batch,
-    Compute,
-    Dataset,
-    Learner,
-    Metric,
-    Sums,
-    no_carry,
-)
-
-_LAYOUT, _SPREAD = "series.json", "spread.json"
-METRICS = (
-    Metric("mase", "MASE"),
-    Metric("quantile_loss", "weighted quantile loss", decimals=4),
-    Metric("smape", "sMAPE, percent", decimals=2),
-    Metric("nd", "ND", decimals=4),
-    Metric("rmse", "RMSE", decimals=4),
-    Metric("coverage", "share inside the 80 % interval", lower_is_better=False),
-    Metric("network_coverage", "the same, as the network says", lower_is_better=False),
-    Metric("naive_mase", "MASE of the seasonal naive forecast"),
-    Metric("loss", "loss"),
-)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SeriesData:
-    """Where the series come from, and what is forecast from what.
-
-    Attributes:
-      source: where series and covariates come from.
-      history: steps that the network reads.
-      horizon: steps of a forecast.
-      lags: steps back at which values are read as well, at every step, such as ("24", "168"); those
-        of the frequency that reach back before the horizon, if none is named.
-      season: steps of a season, for the naive forecast and for MASE; that of the frequency if None.
-      stride: steps between the origins of two forecasts in evaluations; the horizon if None.
-      validation_origins: forecasts of every series for validation, before those of the test.
-      test_origins: forecasts at the end of every series for the test.
-      batch_size: windows in a step.
-      evaluation_batch_size: windows in a batch of an evaluation.
-      window_seed: of the training windows.
-      baselines: whether a result has the seasonal naive forecast beside it, and for a few short
-        series ETS of statsmodels.
-    """
-
-    source: SeriesSource = part_of("series_source", "long_csv", inline=True)
-    history: PositiveInt = 48
-    horizon: PositiveInt = 24
-    lags: tuple[str, ...] = ()
-    season: PositiveInt | None = None
-    stride: PositiveInt | None = None
-    validation_origins: PositiveInt = 10
-    test_origins: PositiveInt = 10
-    batch_size: PositiveInt = 32
-    evaluation_batch_size: PositiveInt = 64
-    window_seed: Seed = 0
-    baselines: bool = True
-
-    def __post_init__(self) -> None:
-        wrong = [lag for lag in self.lags if not str(lag).strip().isdecimal() or int(lag) < 1]
-        if wrong:
-            raise ConfigError(f"lags: must be numbers from 1 on, got {wrong[0]!r}")
-
-    @property
-    def backtest(self) -> Backtest:
-        """Which forecasts are for what."""
-        stride = self.stride or self.horizon
-        return Backtest(self.horizon, stride, self.validation_origins, self.test_origins)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ForecasterOptions:
-    """The network.
-
-    Attributes:
-      cell: the recurrent cell of every layer.
-      hidden_size: memory cells in each layer.
-      num_layers: recurrent layers.
-      decoder: how the horizon is forecast: direct, all of it at once, or autoregressive, as paths
-        of samples that are fed back.
-      head: how a value is distributed.
-      patch: steps that are read and predicted at once; for the direct decoder.
-      residual: what the network's numbers are added to: nothing, or the value a season ago.
-      scaling: what the values of a window are divided by; standard takes their mean away too.
-      embedding_size: of a vector for each series of the training data; 0 for none.
-      dropout: share of the activations behind each layer that is dropped in training, the same for
-        all steps of a window.
-      paths: how many the autoregressive decoder draws for a forecast.
-      spread_rate: how far the outcome of a forecast widens or narrows the intervals of those that
-        begin later (see docs/forecasting.md); 0 for intervals as the network says.
-    """
-
-    cell: Callable[[int], Cell] = part_of("cell", "lstm")
-    hidden_size: PositiveInt = 64
-    num_layers: LayerCount = 2
-    decoder: Decoder = "direct"
-    head: ForecastHead = part_of("forecast_head", "quantiles")
-    patch: PositiveInt = 1
-    residual: Literal["none", "seasonal"] = "seasonal"
-    scaling: ValueScaling = "standard"
-    embedding_size: NonNegativeInt = 0
-    dropout: Rate = 0.1
-    paths: PositiveInt = 100
-    spread_rate: NonNegativeFloat = 0.5
-
-    def __post_init__(self) -> None:
-        problems = []
-        try:
-            sized_cell(self.cell, self.hidden_size)
-        except ConfigError as error:
-            problems += error.problems
-        if self.decoder == "autoregressive" and self.patch > 1:
-            problems.append("patch: is for the direct decoder; autoregressive goes step by step")
-        if self.head.counts and (self.residual != "none" or self.scaling == "standard"):
-            problems.append(
-                'head: counts begin at zero: set residual to "none" and scaling to "mean_absolute"'
-            )
-        if problems:
-            raise ConfigError(problems)
-
-
-class _Sizes(NamedTuple):
-    """What a run keeps of its data, beside the parameters.
-
-    Attributes:
-      layout: of the tables that it can read.
-      scaling: of the covariates.
-      names: of the series it was trained on.
-    """
-
-    layout: SeriesLayout
-    scaling: Scaling
-    names: list[str]
+from lstm_jax.tasks.task import FLOAT32, Compute, Dataset, Learner
 
 
 @register("task")
@@ -220,20 +72,21 @@ class forecasting:
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the series, and keeps what a forecast needs of them."""
-        table = self.data.source()
+        table, backtest = self.data.table, self.data.backtest
         self._require_values(table)
-        scaling = fit_scaling(table, self.data.backtest)
-        sizes = _Sizes(table.layout, scaling, [series.name for series in table.series])
-        store = self._store(table, scaling)
+        for series in table.series:
+            require_room(series, backtest, self._shape(table.layout))
+        names = [series.name for series in table.series]
+        kept = KeptSeries(table.layout, fit_scaling(table, backtest), names)
+        store = self._store(table, kept.scaling)
         splits = self._splits(store)
-        # A finished run that is only evaluated need not be ours to write to.
-        if not (assets / _LAYOUT).exists():
-            _save(sizes, assets / _LAYOUT)
-        return self._learner(sizes, compute, splits), self._dataset(store, splits)
+        _require_season(splits["validation"], self._season(table.layout))
+        kept.save(assets)
+        return self._learner(kept, compute, splits), self._dataset(store, splits)
 
     def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
         """The learner for series like those of a run."""
-        return self._learner(_load(assets / _LAYOUT), compute, None)
+        return self._learner(load_kept(assets), compute, None)
 
     def network(self, layout: SeriesLayout, names: int, compute: Compute = FLOAT32) -> Forecaster:
         """The Flax module for tables of a layout, trained on some number of series."""
@@ -262,9 +115,9 @@ class forecasting:
         """MASE of the seasonal naive forecast, and of ETS for a few short series."""
         if not self.data.baselines:
             return {}
-        sizes = _load(assets / _LAYOUT)
-        store = self._store(self.data.source(), sizes.scaling)
-        season = self._season(sizes.layout)
+        kept = load_kept(assets)
+        store = self._store(self.data.table, kept.scaling)
+        season = self._season(kept.layout)
         found: dict[str, dict[str, float]] = {}
         for split, windows in self._splits(store).items():
             if split == "train":
@@ -278,11 +131,11 @@ class forecasting:
 
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Forecasts of the test beside what came; keeps the spread of intervals for `predict`."""
-        sizes = _load(assets / _LAYOUT)
-        store = self._store(self.data.source(), sizes.scaling)
+        kept = load_kept(assets)
+        store = self._store(self.data.table, kept.scaling)
         splits = self._splits(store)
-        found = self._backtest(sizes, FLOAT32)(params, splits["test"], splits["validation"])
-        write_atomically(assets / _SPREAD, json.dumps({"log_spread": found.log_spread}))
+        found = self._backtest(kept)(params, splits["test"], splits["validation"])
+        save_spread(assets, found.log_spread)
         draw_forecasts(found.forecasts, store.table, self.data.history, figures / "forecasts.png")
         draw_coverage(found, figures / "coverage.png")
 
@@ -298,16 +151,14 @@ class forecasting:
         Raises:
           UserError: the file cannot be used.
         """
-        sizes = _load(assets / _LAYOUT)
-        table = self.data.source(path, sizes.layout)
-        store = self._store(table, sizes.scaling)
+        kept = load_kept(assets)
+        table = self.data.source(path, kept.layout)
+        store = self._store(table, kept.scaling)
         windows = future(store, self.data.evaluation_batch_size)
-        network = self.network(sizes.layout, len(sizes.names))
+        network = self.network(kept.layout, len(kept.names))
         forecast = make_forecast(network, self.model.head, self.model.paths)
-        found = forecast_windows(forecast, params, windows, self._numbers(table, sizes))
-        log_spread = 0.0
-        if self.model.spread_rate and (assets / _SPREAD).exists():
-            log_spread = float(read_json(assets / _SPREAD)["log_spread"])
+        found = forecast_windows(forecast, params, windows, self._numbers(table, kept))
+        log_spread = load_spread(assets) if self.model.spread_rate else 0.0
         for i, series in enumerate(table.series):
             times = table.times(series, len(series.values), self.data.horizon)
             for time, row in zip(times, spread(found.quantiles[i], log_spread), strict=True):
@@ -361,62 +212,32 @@ class forecasting:
         )
 
     def _learner(
-        self, sizes: _Sizes, compute: Compute, splits: Mapping[str, RollingWindows] | None
+        self, kept: KeptSeries, compute: Compute, splits: Mapping[str, RollingWindows] | None
     ) -> Learner:
-        network = self.network(sizes.layout, len(sizes.names), compute)
-        example = _example(network, sizes)
-        run, season = self._backtest(sizes, compute), self._season(sizes.layout)
-
-        def init(key: Array) -> Any:
-            return network.init(key, example)["params"]
+        network, head = self.network(kept.layout, len(kept.names), compute), self.model.head
+        run, season = self._backtest(kept, compute), self._season(kept.layout)
 
         def score_split(params: Any, batches: Any) -> dict[str, float]:
             assert splits is not None
             before = splits["validation"] if batches is splits["test"] else None
             return figures(run(params, batches, before), batches, season)
 
-        return Learner(
-            init,
-            no_carry,
-            functools.partial(_loss, network, self.model.head),
-            lambda sums: {"loss": sums["cost"] / max(sums["values"], 1)},
-            METRICS,
-            weight="values",
-            score=score_split if splits is not None else None,
-            warn=_warn,
-        )
+        return forecast_learner(network, head, kept.layout, score_split if splits else None)
 
-    def _backtest(
-        self, sizes: _Sizes, compute: Compute
-    ) -> Callable[[Any, RollingWindows, RollingWindows | None], Backtested]:
-        """A function `(params, windows, before) -> forecasts`, whose intervals follow outcomes.
-
-        Those of some windows begin with what is learnt of the ones before, if there are any.
-        """
-        network = self.network(sizes.layout, len(sizes.names), compute)
+    def _backtest(self, kept: KeptSeries, compute: Compute = FLOAT32) -> BacktestFunction:
+        network = self.network(kept.layout, len(kept.names), compute)
         forecast = make_forecast(network, self.model.head, self.model.paths)
-        numbers, rate = np.arange(len(sizes.names)), self.model.spread_rate
+        return make_backtest(forecast, np.arange(len(kept.names)), self.model.spread_rate)
 
-        def run(params: Any, windows: RollingWindows, before: RollingWindows | None) -> Backtested:
-            log_spread = 0.0
-            if before is not None:
-                earlier = forecast_windows(forecast, params, before, numbers)
-                _, log_spread = spread_by_outcomes(earlier, rate)
-            plain = forecast_windows(forecast, params, windows, numbers)
-            found, log_spread = spread_by_outcomes(plain, rate, log_spread)
-            return Backtested(plain, found, log_spread)
-
-        return run
-
-    def _numbers(self, table: SeriesTable, sizes: _Sizes) -> np.ndarray:
+    def _numbers(self, table: SeriesTable, kept: KeptSeries) -> np.ndarray:
         """The number by which the network knows each series of a table."""
         if not self.model.embedding_size:
             return np.zeros(len(table.series), np.int32)
-        known = {name: i for i, name in enumerate(sizes.names)}
+        known = {name: i for i, name in enumerate(kept.names)}
         for series in table.series:
             if series.name not in known:
                 raise UserError(
-                    f"input: the model has a vector for each series it was trained on, and "
+                    f"--input: the model has a vector for each series it was trained on, and "
                     f"{series.name!r} is none of them; {did_you_mean(series.name, known)}"
                 )
         return np.array([known[series.name] for series in table.series], np.int32)
@@ -459,37 +280,14 @@ class forecasting:
                 )
 
 
-def _loss(
-    network: Forecaster,
-    head: ForecastHead,
-    params: Any,
-    carry: Any,
-    batch: Batch,
-    key: Array | None,
-) -> tuple[Array, Any, Sums]:
-    """The mean cost of the values that were observed, the carry as it came, and sums."""
-    noise: dict[str, Any] = {"deterministic": key is None}
-    if key is not None:
-        noise["rngs"] = {"dropout": key}
-    read = {name: batch[name] for name in NETWORK_READS}
-    raw, frame = apply(network, params, read, **noise)
-    steps = raw.shape[1]
-    counted = batch["observed"][:, -steps:]
-    cost = jnp.where(counted, head.cost(raw, frame, batch["values"][:, -steps:]), 0)
-    sums = {"cost": jnp.sum(cost), "values": jnp.sum(counted, dtype=jnp.float32)}
-    return sums["cost"] / jnp.maximum(sums["values"], 1), carry, sums
-
-
-def _warn(values: Mapping[str, float]) -> list[str]:
-    """What must not pass in silence: figures worse than those of no model at all."""
-    mase, naive = values["mase"], values["naive_mase"]
-    # Not "mase >= naive": a figure that is no number is no better either.
-    if mase < naive:
-        return []
-    return [
-        f"MASE {METRICS[0].text(mase)} is no better than that of the seasonal naive forecast, "
-        f"{METRICS[0].text(naive)}: this forecaster is of no use as it is"
-    ]
+def _require_season(windows: RollingWindows, season: int) -> None:
+    """Raises UserError if no series has a seasonal error, by which MASE would be divided."""
+    if np.isnan(seasonal_errors(windows, season)).all():
+        raise UserError(
+            f"data.season: before validation no series has a value that differs from the one "
+            f"{season:,} steps before it, so that there is no error to scale others by (MASE); "
+            "name a shorter season"
+        )
 
 
 def _last_of_training(store: WindowStore, backtest: Backtest, batch_size: int) -> RollingWindows:
@@ -502,42 +300,3 @@ def _last_of_training(store: WindowStore, backtest: Backtest, batch_size: int) -
         series.append(np.full(len(found), number))
         origins.append(found)
     return RollingWindows(store, np.concatenate(series), np.concatenate(origins), batch_size)
-
-
-def _example(network: Forecaster, sizes: _Sizes) -> dict[str, Array]:
-    """A batch of one window, for its shapes alone."""
-    steps = network.history + network.horizon
-    features = len(sizes.layout.known_names) + len(sizes.layout.frequency.names)
-    values = jnp.zeros((1, max(network.lags, default=0) + steps))
-    return {
-        "values": values,
-        "observed": jnp.ones(values.shape, bool),
-        "known": jnp.zeros((1, steps, features)),
-        "statics": jnp.zeros((1, len(sizes.layout.static_names))),
-        "series": jnp.zeros(1, jnp.int32),
-    }
-
-
-def _save(sizes: _Sizes, path: Path) -> None:
-    kept = {
-        "layout": sizes.layout.to_json(),
-        "scaling": sizes.scaling.to_json(),
-        "names": sizes.names,
-    }
-    write_atomically(path, json.dumps(kept))
-
-
-def _load(path: Path) -> _Sizes:
-    """What a run kept of its data.
-
-    Raises:
-      UserError: it is not there, or not what `_save` wrote.
-    """
-    try:
-        kept = read_json(path)
-        layout, scaling = SeriesLayout.from_json(kept["layout"]), Scaling.from_json(kept["scaling"])
-        return _Sizes(layout, scaling, [str(name) for name in kept["names"]])
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
-        raise UserError(f"{path} is not what a run keeps of its series ({error})") from None

@@ -1,6 +1,7 @@
 """Classification of series of measurements: which class each is of."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +61,11 @@ class LabelledSeriesData:
     seed: Seed = 0
     baselines: bool = True
 
+    @functools.cached_property
+    def series(self) -> SeriesBySplit:
+        """The series of every split, which a command reads once."""
+        return self.source.read()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeriesClassifierOptions(ClassifierOptions):
@@ -111,10 +117,11 @@ class series_classification:
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the series, and makes or takes the classes of the run and what inputs are."""
-        found = self.data.source.read()
+        found = self.data.series
         classes = classes_of(str(series.label) for series in found["train"])
         training = [series.values for series in found["train"]]
-        _require_dimensions("data", [s for split in found.values() for s in split], training[0])
+        for split, series in found.items():
+            _require_dimensions(f"data: {split}", series, training[0])
         inputs = inputs_of(training, self.data.normalization)
         prepared = _prepare(found, inputs, classes)
         dataset = self._dataset(prepared, classes, _notes(found))
@@ -146,7 +153,7 @@ class series_classification:
         if not self.data.baselines:
             return {}
         inputs, classes = load_inputs(assets / _INPUTS), load_classes(assets / _CLASSES)
-        prepared = _prepare(self.data.source.read(), inputs, classes)
+        prepared = _prepare(self.data.series, inputs, classes)
         train, labels = prepared.inputs["train"], prepared.labels
         frequent = np.bincount(labels["train"]).argmax()
         judges = {
@@ -170,7 +177,7 @@ class series_classification:
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """The confusion matrix of the test split."""
         classes = load_classes(assets / _CLASSES)
-        test = self.data.source.read()["test"]
+        test = self.data.series["test"]
         labels = numbered("test", [str(series.label) for series in test], classes)
         chosen = self.probabilities(assets, params, test).argmax(axis=-1)
         draw_confusion(labels, chosen, classes, figures / "confusion_matrix.png")

@@ -1,6 +1,7 @@
 """Forecasting: figures are those of the forecasts, nothing leaks, and a run can be used."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -11,15 +12,15 @@ import pytest
 from lstm_jax.cli.main import main
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.tasks.forecast_backtest import Forecasts, spread_by_outcomes
+from lstm_jax.tasks.forecast_kept import load_kept, load_spread
 from lstm_jax.tasks.forecast_scores import LEVELS
-from lstm_jax.tasks.forecasting import _load
-from lstm_jax.tasks.task import FLOAT32
 from lstm_jax.training import build_experiment, experiment, load_config
 from lstm_jax.training.evaluation import make_evaluate
 from tests.conftest import REPOSITORY
 
 VIC_ELEC = str(REPOSITORY / "configs/series/vic_elec.py")
 AIR = str(REPOSITORY / "configs/series/air_passengers.py")
+OWN = str(REPOSITORY / "configs/series/own_series.py")
 DATA = {
     "source": "generated_series", "frequency": "h", "length": 300, "size": 2, "history": 24,
     "horizon": 6, "season": 24, "lags": ("24",), "validation_origins": 2, "test_origins": 3,
@@ -76,7 +77,7 @@ def test_no_figure_of_an_origin_depends_on_what_came_later(tmp_path, decoder):
     task = make(decoder=decoder, paths=8)
     learner, dataset = task.prepare(tmp_path)
     params = learner.init(jax.random.key(0))
-    run = task._backtest(_load(tmp_path / "series.json"), FLOAT32)
+    run = task._backtest(load_kept(tmp_path))
     windows = dataset.splits["test"]
     before = run(params, windows, dataset.splits["validation"])
     store = windows.store
@@ -153,6 +154,43 @@ def test_values_that_are_no_counts_are_told(tmp_path):
     task = make(head=head, residual="none", scaling="mean_absolute")
     with pytest.raises(UserError, match="holds values that are no counts"):
         task.prepare(tmp_path)
+
+
+def test_series_that_are_too_short_are_told_in_one_sentence(tmp_path, recwarn):
+    message = r"has 100 steps, and 126 are needed: .*2 \+ 3 forecasts, 6 steps apart"
+    with pytest.raises(UserError, match=message):
+        make({"length": 100, "size": 1, "history": 90}).prepare(tmp_path)
+    assert not recwarn.list
+
+
+def test_a_season_that_nothing_can_be_judged_by_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"data.season: .* 290 steps before it, .* shorter season"):
+        make({"season": 290}).prepare(tmp_path)
+
+
+def test_series_are_read_once(tmp_path):
+    task, reads = make(), []
+
+    def source(*file):
+        reads.append(file)
+        return read(*file)
+
+    read = task.data.source
+    task = dataclasses.replace(task, data=dataclasses.replace(task.data, source=source))
+    task.prepare(tmp_path)
+    assert task.baselines(tmp_path)
+    assert reads == [()]
+
+
+@pytest.mark.parametrize("kept", ["", "[]", '{"log_spread": "wide"}', "{"])
+def test_what_a_run_keeps_is_checked_when_it_is_read(tmp_path, kept):
+    assert load_spread(tmp_path) == 0
+    (tmp_path / "spread.json").write_text(kept)
+    (tmp_path / "series.json").write_text(kept)
+    with pytest.raises(UserError, match=r"spread\.json is not what a run keeps of its intervals"):
+        load_spread(tmp_path)
+    with pytest.raises(UserError, match=r"series\.json is not what a run keeps of its series"):
+        load_kept(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -254,9 +292,32 @@ def test_predict_tells_what_it_cannot_use(run, tmp_path, capsys):
 def test_modes_are_configs(mode):
     build_experiment(load_config(VIC_ELEC + mode))
     build_experiment(load_config(AIR))
+    build_experiment(load_config(OWN))
 
 
 def test_the_smoke_config_of_the_passengers_runs(tmp_path):
     workdir = tmp_path / "air"
     assert main(["train", f"--config={AIR}:smoke", f"--workdir={workdir}"]) == 0
     assert "test/mase" in json.loads((workdir / "result.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_file_of_ones_own_is_enough(tmp_path, capsys):
+    given = write_series(tmp_path / "mine.csv", 130, 0).replace("--input", "--config.data.path")
+    workdir = tmp_path / "own"
+    options = [
+        "--config.data.horizon=12",
+        "--config.data.history=24",
+        "--config.train.duration=4 steps",
+    ]
+    options += ["--config.data.validation_origins=2", "--config.data.test_origins=2"]
+    small = ["--config.model.hidden_size=4", "--config.model.num_layers=1"]
+    assert main(["train", f"--config={OWN}", f"--workdir={workdir}", given, *options, *small]) == 0
+    assert (
+        "2 series of 130 to 130 steps of h; forecasts of 12 from 24, with lags"
+        in capsys.readouterr().out
+    )
+    assert (
+        main(["predict", f"--workdir={workdir}", given.replace("config.data.path", "input")]) == 0
+    )
+    assert capsys.readouterr().out.count("\n") == 1 + 2 * 12

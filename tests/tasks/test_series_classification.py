@@ -88,7 +88,7 @@ def test_what_is_odd_is_told(tmp_path):
 
 def test_series_that_do_not_fit_are_told(tmp_path):
     path = write(tmp_path / "a.ts", 20)
-    with pytest.raises(UserError, match=r"series 21 has 3 dimension\(s\), and those to train on"):
+    with pytest.raises(UserError, match=r"data: test: series 1 has 3 dimension\(s\), and those"):
         make(path, test_path=(write(tmp_path / "b.ts", 4, dimensions=3),)).prepare(tmp_path)
     with pytest.raises(UserError, match="test split has a class 'c' that the training split"):
         make(path, test_path=(write(tmp_path / "c.ts", 3, classes="abc"),)).prepare(tmp_path)
