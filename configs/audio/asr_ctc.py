@@ -7,16 +7,17 @@ Result:  CER 0.360, WER 0.643 on the test split of asterisk_en (13 minutes to tr
          the test (experiments/audio/asr_ctc)
 Time:    19 minutes on one core beside other work (x86-64, Python 3.11, jax 0.10.2, 2026-11-26)
 Streams: --config=configs/audio/asr_ctc.py:streaming, in one direction; docs/speech.md
+Spells:  --config=configs/audio/asr_ctc.py:attention, with a decoder with attention beside CTC
 No data: --config=configs/audio/asr_ctc.py:smoke, on generated tones that spell letters
 """
 
 from lstm_jax.training import experiment
 
-MODES = ("streaming", "smoke", "smoke_streaming")
+MODES = ("attention", "streaming", "smoke", "smoke_attention", "smoke_streaming")
 
 
 def get_config(mode: str = ""):
-    """`:streaming` recognises while it hears; `:smoke` and `:smoke_streaming` run in seconds."""
+    """`:streaming` recognises while it hears, `:attention` spells; `:smoke...` run in seconds."""
     if mode and mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
     smoke, streaming = mode.startswith("smoke"), mode.endswith("streaming")
@@ -67,6 +68,10 @@ def get_config(mode: str = ""):
             "gradient_clip_norm": 1.0,  # global norm
         },
     )
+    if mode.endswith("attention"):
+        config.decoder.num_layers = 1
+        config.decoder.ctc_weight = 0.5  # share of the loss
+        config.search.attention_weight = 0.5  # of a nat, for the texts in CTC's beam
     if smoke:
         _make_small(config)
     return config
@@ -80,6 +85,8 @@ def _make_small(config):
     config.model.channels = 32
     config.model.hidden_size = 32
     config.model.num_layers = 1
+    config.decoder.hidden_size = 32
+    config.decoder.embedding_size = 16
     config.search.beam_size = 4
     config.search.ngram_order = 3
     config.optimizer.learning_rate = 1e-2

@@ -41,6 +41,7 @@ _HOMES = {
     "optimizer": "lstm_jax.training.optimizers",
     "schedule": "lstm_jax.training.schedules",
     "averaging": "lstm_jax.training.averaging",
+    "run_reader": "lstm_jax.training.trained",
 }
 _PARTS: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in _HOMES}
 _may_import = contextvars.ContextVar("may_import", default=True)

@@ -101,6 +101,18 @@ class SpeechRecognizer(nn.Module, kw_only=True):
           lengths: how many frames of each are valid [batch].
           deterministic: no dropout; otherwise the key "dropout" is needed.
         """
+        return self.read(features, lengths, deterministic=deterministic)[1]
+
+    def read(
+        self, features: Array, lengths: Array, *, deterministic: bool = True
+    ) -> tuple[Array, Array]:
+        """What the last layer yields [batch, steps, size], and the logits.
+
+        Args:
+          features: [batch, frames, features].
+          lengths: how many frames of each are valid [batch].
+          deterministic: no dropout; otherwise the key "dropout" is needed.
+        """
         x, steps = features, lengths
         for i, stride in enumerate(self.strides):
             # A convolution's bias and a norm make something of nothing, which the next would see.
@@ -111,7 +123,8 @@ class SpeechRecognizer(nn.Module, kw_only=True):
         for layer in self.layers:
             _, x_tbf = layer(x_tbf, lengths=steps, remat=self.remat)
             x_tbf = self.drop(x_tbf, deterministic=deterministic)
-        return jnp.swapaxes(self.output(x_tbf.astype(jnp.float32)), 0, 1)
+        encoded = jnp.swapaxes(x_tbf.astype(jnp.float32), 0, 1)
+        return encoded, self.output(encoded)
 
     @property
     def subsampling(self) -> int:

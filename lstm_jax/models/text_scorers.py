@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array
 from lstm_jax.errors import UserError
+from lstm_jax.models.language_model import LanguageModel, run
 from lstm_jax.models.ngram import next_symbol_tables
 
 NEVER = -1e30  # a log-probability; minus infinity would make a NaN of 0 * log p
@@ -84,6 +86,41 @@ def ngram_scorer(texts: Sequence[np.ndarray], symbols: int, order: int) -> Score
         )
     following, probabilities, empty = tables
     return automaton(following, np.log(probabilities), int(following[empty, 0]))
+
+
+def recurrent_scorer(network: LanguageModel, params: Any, numbers: np.ndarray) -> Scorer:
+    """Log-probabilities by a recurrent language model, whose carry is the state.
+
+    "Shallow fusion", when it is added to what a recognizer says: C. Gulcehre et al., "On Using
+    Monolingual Corpora in Neural Machine Translation", arXiv 1503.03535.
+
+    >>> import lstm_jax as lj
+    >>> model = LanguageModel(vocabulary_size=5, cell=lj.lstm, embedding_size=4, hidden_size=8)
+    >>> params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), int))["params"]
+    >>> scorer = recurrent_scorer(model, params, np.array([4, 1, 2]))
+    >>> round(float(jnp.exp(scorer.ahead(scorer.initial)).sum()), 1)  # of 3 of the 5 symbols
+    0.6
+
+    Args:
+      network: the language model.
+      params: its parameters.
+      numbers: what the language model calls each symbol; for 0, the one that parts two texts, which
+        stands before the first symbol and behind the last.
+    """
+    theirs = jnp.asarray(numbers, jnp.int32)
+
+    def read(tokens: Array, carry: Any) -> tuple[Any, Array]:
+        carry, logits = run(network, params, tokens[:, None], carry)
+        return carry, jax.nn.log_softmax(logits[:, 0])[:, theirs]
+
+    def advance(state: Any, symbols: Array) -> Any:
+        lead = symbols.shape
+        carry = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[len(lead) :]), state[0])
+        found = read(theirs[symbols].reshape(-1), carry)
+        return jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape[1:]), found)
+
+    first = jax.tree.map(lambda leaf: leaf[0], read(theirs[:1], None))
+    return Scorer(first, lambda state: state[1], advance)
 
 
 def word_list(words: Iterable[Sequence[int]], symbols: int, space: int) -> Scorer:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm_jax.data.bucketing import BucketedBatches
 from lstm_jax.data.tokenizers import Tokenizer
+from lstm_jax.models.attentive_recognizer import AttentiveRecognizer
 from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.ctc import BLANK, ctc_loss
 from lstm_jax.models.speech_recognizer import apply
@@ -36,6 +37,20 @@ def symbols_of(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return ids[ids != BLANK]
 
 
+def known_symbols(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The symbols of a text, one space for what stood between those that the tokenizer knows.
+
+    >>> from lstm_jax.data.vocabulary import Vocabulary
+    >>> known_symbols(Vocabulary("characters", list(" ab")), "a, B (b)").tolist()
+    [2, 1, 3]
+    """
+    if tokenizer.units != "characters":
+        return symbols_of(tokenizer, text)
+    ids = tokenizer.encode(text).ids
+    known = "".join(c if number else " " for c, number in zip(text, ids, strict=True))
+    return symbols_of(tokenizer, " ".join(known.split()))
+
+
 def join_records(
     batches: SpeechBatches, tokenizer: Tokenizer, rows: Sequence[int]
 ) -> dict[str, np.ndarray]:
@@ -55,6 +70,7 @@ def join_records(
 def speech_loss(
     recognizer: Recognizer,
     augment: SpecAugment,
+    ctc_weight: float,
     params: Any,
     carry: Any,
     batch: Batch,
@@ -62,12 +78,14 @@ def speech_loss(
 ) -> tuple[Array, Any, Sums]:
     """The loss of a batch, as a `Learner` has it, and the sums of its figures.
 
-    A transcript that has too many symbols for the steps of its recording is impossible, and is left
-    out of the sums.
+    A decoder with attention shares the encoder, and the loss: `ctc_weight` of it is CTC's, the rest
+    is what the decoder finds the transcript unlikely. A transcript that has too many symbols for
+    the steps of its recording is impossible for CTC, and is left out of the sums.
 
     Args:
       recognizer: the network, and the scale of its features.
       augment: what is done to the features in training.
+      ctc_weight: share of CTC, for a network that also has a decoder.
       params: the parameters.
       carry: handed through.
       batch: as `SpeechBatches` has it.
@@ -76,17 +94,23 @@ def speech_loss(
     network, lengths = recognizer.network, batch["features_lengths"]
     x = recognizer.scaled(batch["features"], lengths)
     noise: dict[str, Any] = {}
+    decoder_key: Array | None = None
     if key is not None:
         augment_key, dropout_key = jax.random.split(key)
+        decoder_key = jax.random.fold_in(dropout_key, 1)
         x = augment(augment_key, x, lengths)
         noise = {"deterministic": False, "rngs": {"dropout": dropout_key}}
-    logits = apply(network, params, x, lengths, **noise)
+    encoded, logits = apply(network, params, x, lengths, method="read", **noise)
     steps, count = network.steps_of(lengths), batch["labels_lengths"]
     # No possible transcript has more symbols than there are steps: what is behind is padding.
     labels = batch["labels"][:, : logits.shape[1]]
     again = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] != BLANK)
     possible = batch["valid"] & (count + jnp.sum(again, axis=1) <= steps)
     nats = ctc_loss(logits, steps, labels, jnp.minimum(count, labels.shape[1]))
+    if isinstance(network, AttentiveRecognizer):
+        asked = (encoded, lengths, labels, decoder_key)
+        spelled = -apply(network, params, *asked, method="log_likelihood")
+        nats = ctc_weight * nats + (1 - ctc_weight) * spelled
     sums = {
         "nats": jnp.sum(jnp.where(possible, nats, 0)),
         "symbols": jnp.sum(jnp.where(possible, count, 0), dtype=jnp.float32),

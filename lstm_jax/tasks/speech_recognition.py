@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Cell
 from lstm_jax.config import (
+    Fraction,
     LayerCount,
+    NonNegativeInt,
     PositiveInt,
     Range,
     Rate,
@@ -37,17 +39,27 @@ from lstm_jax.data.tokenizers import Tokenizer, load_tokenizer
 from lstm_jax.data.utterances import Speech, SpeechSource, Utterance
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.json_files import read_json
+from lstm_jax.models.attentive_recognizer import AttentiveRecognizer
 from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.ctc import needed_steps
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
+from lstm_jax.models.text_scorers import Scorer
 from lstm_jax.tasks.sized_cell import sized_cell
-from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, speech_loss, symbols_of
+from lstm_jax.tasks.speech_batches import (
+    SpeechBatches,
+    join_records,
+    known_symbols,
+    speech_loss,
+    symbols_of,
+)
 from lstm_jax.tasks.speech_figures import draw_alignment, write_worst
+from lstm_jax.tasks.speech_language_model import keep_language_model, language_model_scorer
 from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
 from lstm_jax.tasks.speech_scores import METRICS, error_rates, require_jiwer
 from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner, no_carry
 
 _TOKENIZER, _SCALE, _TRANSCRIPTS = "tokenizer.json", "scale.json", "transcripts.json"
+_TEXTS, _LANGUAGE_MODEL = "texts.json", "language_model"
 _SHOWN = 4  # recordings at the end of a run
 _WORST = 20
 
@@ -121,6 +133,34 @@ class SpeechRecognizerOptions:
             raise ConfigError("strides: names none; a convolution of stride 1 keeps all steps")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeechDecoder:
+    """A decoder with attention beside CTC (`lstm_jax.models.attentive_recognizer`).
+
+    Its cell and its dropout are those of the model.
+
+    Attributes:
+      num_layers: its recurrent layers; 0 for no decoder, CTC alone.
+      hidden_size: memory cells in each.
+      embedding_size: size of a symbol's vector, and of the attentional vector.
+      attention: how steps are scored.
+      input_feeding: whether a step reads the attentional vector of the step before it; training
+        then goes step by step.
+      ctc_weight: share of CTC in the loss.
+    """
+
+    num_layers: NonNegativeInt = 0
+    hidden_size: PositiveInt = 160
+    embedding_size: PositiveInt = 64
+    attention: Literal["general", "concat", "bahdanau"] = "general"
+    input_feeding: bool = False
+    ctc_weight: Fraction = 0.3
+
+    def __post_init__(self) -> None:
+        if self.attention == "bahdanau" and self.input_feeding:
+            raise ConfigError("input_feeding: bahdanau has none, it feeds what attention found")
+
+
 @register("task")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class speech_recognition:
@@ -129,12 +169,14 @@ class speech_recognition:
     Attributes:
       data: recordings and transcripts.
       model: the network.
+      decoder: of the network, with attention.
       augment: what is done to the features in training.
       search: how the likeliest text is looked for.
     """
 
     data: SpeechData
     model: SpeechRecognizerOptions
+    decoder: SpeechDecoder
     augment: SpecAugment
     search: SpeechSearch
 
@@ -147,6 +189,13 @@ class speech_recognition:
                 "model.bidirectional: a network in one direction is for streams, whose features "
                 "need data.features.normalization=training (or none) and data.features.deltas=0"
             )
+        if self.search.needs_decoder and not self.decoder.num_layers:
+            raise ConfigError(
+                "search: attention is asked, and the model has no decoder; decoder.num_layers=1 "
+                "gives it one"
+            )
+        if self.decoder.num_layers:
+            sized_cell(self.model.cell, self.decoder.hidden_size)
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the recordings, and makes or takes what a run keeps."""
@@ -227,11 +276,21 @@ class speech_recognition:
 
     def network(self, tokenizer: Tokenizer, compute: Compute = FLOAT32) -> SpeechRecognizer:
         """The Flax module for a tokenizer."""
-        return SpeechRecognizer(
-            symbols=len(tokenizer),
-            dtype=compute.dtype,
-            remat=compute.remat,
-            **values_of(self.model),
+        options = values_of(self.model) | {
+            "symbols": len(tokenizer),
+            "dtype": compute.dtype,
+            "remat": compute.remat,
+        }
+        decoder = self.decoder
+        if not decoder.num_layers:
+            return SpeechRecognizer(**options)
+        return AttentiveRecognizer(
+            **options,
+            decoder_size=decoder.hidden_size,
+            decoder_layers=decoder.num_layers,
+            embedding_size=decoder.embedding_size,
+            attention=decoder.attention,
+            input_feeding=decoder.input_feeding,
         )
 
     def _speech(self) -> Speech:
@@ -262,9 +321,17 @@ class speech_recognition:
     def _keep(self, assets: Path, speech: Speech, train: AudioInputs) -> None:
         """Writes what prediction needs of the training data."""
         texts = [speech["train"][row].text for row in dict.fromkeys(train.rows)]
-        self.data.tokenizer(texts).save(assets / _TOKENIZER)
+        tokenizer = self.data.tokenizer(texts)
+        tokenizer.save(assets / _TOKENIZER)
+        if self.search.language_model is not None:
+            keep_language_model(self.search.language_model, tokenizer, assets / _LANGUAGE_MODEL)
         if self.data.features.normalization == "training":
             scale_of(train.sequences).save(assets / _SCALE)
+        if self.search.texts:
+            files = [Path(name).expanduser() for name in self.search.texts]
+            lines = [line for file in files for line in read_text("search.texts", file).split("\n")]
+            more = [apply_steps(line, self.data.steps) for line in lines if line.strip()]
+            write_atomically(assets / _TEXTS, json.dumps(more, indent=0) + "\n")
         write_atomically(assets / _TRANSCRIPTS, json.dumps(texts, indent=0) + "\n")
 
     def _recognizer(self, assets: Path, compute: Compute) -> Recognizer:
@@ -272,8 +339,14 @@ class speech_recognition:
         scale: FeatureScale | None = None
         if self.data.features.normalization == "training":
             scale = load_scale(assets / _SCALE)
-        transcripts = [symbols_of(tokenizer, text) for text in _load_texts(assets / _TRANSCRIPTS)]
-        scorer = make_scorer(self.search, tokenizer, transcripts)
+        texts = [symbols_of(tokenizer, text) for text in _load_texts(assets / _TRANSCRIPTS)]
+        if self.search.texts:
+            more = [known_symbols(tokenizer, text) for text in _load_texts(assets / _TEXTS)]
+            texts = texts * self.search.transcripts_count + more
+        model: Scorer | None = None
+        if self.search.language_model is not None:
+            model = language_model_scorer(assets / _LANGUAGE_MODEL, tokenizer)
+        scorer = make_scorer(self.search, tokenizer, texts, model)
         return Recognizer(self.network(tokenizer, compute), tokenizer, scale, scorer, self.search)
 
     def _dataset(
@@ -379,7 +452,7 @@ class speech_recognition:
         return Learner(
             init,
             no_carry,
-            functools.partial(speech_loss, recognizer, self.augment),
+            functools.partial(speech_loss, recognizer, self.augment, self.decoder.ctc_weight),
             _summarize,
             METRICS,
             weight="symbols",
@@ -410,7 +483,7 @@ def _load_texts(path: Path) -> list[str]:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError("it is no list of texts")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} holds no transcripts ({error})") from None
+        raise UserError(f"{path} holds no list of texts ({error})") from None
     return texts
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from lstm_jax.data.feature_scale import FeatureScale
 from lstm_jax.data.files import read_text
 from lstm_jax.data.tokenizers import Tokenizer
 from lstm_jax.errors import UserError
+from lstm_jax.models.attentive_recognizer import AttentiveRecognizer
+from lstm_jax.models.attentive_search import rescored, spell
 from lstm_jax.models.ctc import BLANK, best_path
 from lstm_jax.models.ctc_search import search
 from lstm_jax.models.speech_recognizer import SpeechRecognizer, apply
@@ -26,24 +28,49 @@ from lstm_jax.tasks.task import Array
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeechSearch:
-    """How the likeliest text is looked for (see `lstm_jax.models.ctc_search`).
+    """How the likeliest text is looked for.
+
+    By CTC (`lstm_jax.models.ctc_search`), by a decoder with attention that the model has, or by CTC
+    with what the decoder says of all texts in the beam (`lstm_jax.models.attentive_search`).
 
     Attributes:
+      by: ctc or attention: what looks for texts.
+      attention_weight: what a nat of the decoder counts for the texts that CTC has found, where one
+        of CTC is 1; it is not asked, if 0.
+      length_penalty: of a search by attention: 0 prefers short texts, 1 hardly.
       beam_size: prefixes that are kept at every step.
       ngram_order: length of the longest n-gram of symbols in the language model, a Kneser-Ney one
         of the training transcripts; 0 for no language model.
+      texts: files with a text a line, which the n-gram learns from as well; what the tokenizer does
+        not know is passed over.
+      transcripts_count: how often each transcript counts among them.
       language_weight: what a nat of the language model counts, where one of the network is 1.
-      bonus: nats that every symbol is worth.
+      language_model: the folder of a run of language modelling on characters, which is asked too;
+        the text between two line breaks of what it learnt from should be like a transcript.
+      language_model_weight: what a nat of that one counts.
+      bonus: nats that every symbol is worth in a search by CTC.
       words: a file with a word a line; only these are found, if it is named.
       batch_size: recordings that are searched side by side.
     """
 
+    by: Literal["ctc", "attention"] = "ctc"
+    attention_weight: NonNegativeFloat = 0.0
+    length_penalty: NonNegativeFloat = 0.6
     beam_size: PositiveInt = 16
     ngram_order: Annotated[int, Range(0, 20)] = 6
+    texts: tuple[str, ...] = ()
+    transcripts_count: PositiveInt = 1
     language_weight: NonNegativeFloat = 0.5
+    language_model: str | None = None
+    language_model_weight: NonNegativeFloat = 0.5
     bonus: NonNegativeFloat = 0.5
     words: str | None = None
     batch_size: PositiveInt = 16
+
+    @property
+    def needs_decoder(self) -> bool:
+        """Whether a decoder with attention is asked."""
+        return self.by == "attention" or self.attention_weight > 0
 
 
 class Transcripts(NamedTuple):
@@ -88,7 +115,7 @@ class Recognizer:
             for i in np.flatnonzero(batch["valid"]):
                 row = batch["rows"][i]
                 greedy[row] = self.text_of(paths[i])
-                found[row] = self.text_of(texts[i, 0])
+                found[row] = self.text_of(texts[i])
         return Transcripts(found, greedy)
 
     def log_probabilities(self, params: Any, features: np.ndarray) -> np.ndarray:
@@ -127,23 +154,56 @@ class Recognizer:
     def _search(self) -> Any:
         @jax.jit
         def run(params: Any, features: Array, lengths: Array) -> tuple[Array, Array]:
-            log_p = self._log_p(params, features, lengths)
-            steps = self.network.steps_of(lengths)
-            _, texts = search(log_p, steps, self.scorer, self.options.beam_size)
-            return best_path(log_p, steps).symbols, texts
+            x = self.scaled(features, lengths)
+            encoded, logits = apply(self.network, params, x, lengths, method="read")
+            log_p, steps = jax.nn.log_softmax(logits), self.network.steps_of(lengths)
+            greedy = best_path(log_p, steps).symbols
+            if self.options.by == "attention":
+                return greedy, self._spelled(params, encoded, lengths)
+            return greedy, self._found(params, encoded, lengths, log_p)
 
         return run
 
+    def _spelled(self, params: Any, encoded: Array, lengths: Array) -> Array:
+        """The texts by attention [batch, symbols]."""
+        options = self.options
+        network = cast(AttentiveRecognizer, self.network)
+        _, texts = spell(
+            network,
+            params,
+            encoded,
+            lengths,
+            self.scorer,
+            beam_size=options.beam_size,
+            length_penalty=options.length_penalty,
+        )
+        return texts
+
+    def _found(self, params: Any, encoded: Array, lengths: Array, log_p: Array) -> Array:
+        """The texts by CTC, the decoder asked or not [batch, symbols]."""
+        options, steps = self.options, self.network.steps_of(lengths)
+        found, texts = search(log_p, steps, self.scorer, options.beam_size)
+        if not options.attention_weight:
+            return texts[:, 0]
+        network = cast(AttentiveRecognizer, self.network)
+        weight = options.attention_weight
+        scores = rescored(network, params, encoded, lengths, found.scores, texts, weight)
+        return texts[jnp.arange(len(texts)), jnp.argmax(scores, axis=1)]
+
 
 def make_scorer(
-    options: SpeechSearch, tokenizer: Tokenizer, transcripts: Sequence[np.ndarray]
+    options: SpeechSearch,
+    tokenizer: Tokenizer,
+    transcripts: Sequence[np.ndarray],
+    language_model: Scorer | None = None,
 ) -> Scorer:
     """What the search knows of texts.
 
     Args:
       options: of the search.
       tokenizer: the symbols.
-      transcripts: the symbols of the training transcripts.
+      transcripts: the symbols of the texts that the n-gram learns from.
+      language_model: what another run knows; None for none.
 
     Raises:
       UserError: the table of the n-gram would be too large, or the word list cannot be used.
@@ -152,9 +212,13 @@ def make_scorer(
     if options.ngram_order:
         ngram = ngram_scorer(transcripts, size, options.ngram_order)
         parts.append((options.language_weight, ngram))
+    if language_model is not None:
+        parts.append((options.language_model_weight, language_model))
     if options.words is not None:
         parts.append((1.0, _word_list(options.words, tokenizer)))
-    return weighted(parts or [(1.0, no_scorer(size))], options.bonus)
+    # A search by attention ends when no text can gain any more: none may by growing.
+    bonus = options.bonus if options.by == "ctc" else 0.0
+    return weighted(parts or [(1.0, no_scorer(size))], bonus)
 
 
 def _word_list(name: str, tokenizer: Tokenizer) -> Scorer:

@@ -38,9 +38,14 @@ class SpeechStream:
           params: the parameters.
 
         Raises:
-          UserError: the network reads in both directions.
+          UserError: the network reads in both directions, or its decoder is asked.
         """
         network = recognizer.network
+        if recognizer.options.needs_decoder:
+            raise UserError(
+                "a decoder with attention needs the whole recording; for streams there is "
+                "search.by=ctc with search.attention_weight=0"
+            )
         if network.bidirectional:
             raise UserError(
                 "a network that reads in both directions needs the whole recording; for streams "

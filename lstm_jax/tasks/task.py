@@ -141,3 +141,17 @@ class Task(Protocol):
     def commands(self) -> Mapping[str, str]:
         """Commands of this task's own that use a finished run, each with what it does."""
         ...
+
+
+class TrainedRun(NamedTuple):
+    """What another run has learnt.
+
+    Attributes:
+      task: its task.
+      assets: the folder of what its task kept.
+      params: the parameters of its best checkpoint.
+    """
+
+    task: Task
+    assets: Path
+    params: Any

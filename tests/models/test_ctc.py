@@ -11,9 +11,11 @@ import numpy as np
 import optax
 import pytest
 
+import lstm_jax as lj
 from lstm_jax.errors import UserError
 from lstm_jax.models.ctc import best_path, ctc_loss, needed_steps
 from lstm_jax.models.ctc_search import advance, begin, finish, follow, search
+from lstm_jax.models.language_model import LanguageModel, run
 from lstm_jax.models.ngram import next_symbol_tables, probabilities
 from lstm_jax.models.text_scorers import (
     NEVER,
@@ -21,6 +23,7 @@ from lstm_jax.models.text_scorers import (
     automaton,
     ngram_scorer,
     no_scorer,
+    recurrent_scorer,
     weighted,
     word_list,
 )
@@ -114,6 +117,35 @@ def test_a_search_that_keeps_all_prefixes_is_exact(log_p, language, with_languag
             assert found.log_probabilities[i, place] == pytest.approx(
                 math.log(sums[text]), abs=1e-4
             )
+
+
+def test_a_search_with_a_recurrent_language_model_is_exact(log_p):
+    """Its score is CTC's sum of paths and what the network says of the whole text at once."""
+    network = LanguageModel(vocabulary_size=5, cell=lj.lstm, embedding_size=3, hidden_size=4)
+    params = jax.jit(network.init)(jax.random.key(1), jnp.zeros((1, 1), int))["params"]
+    params = jax.tree.map(lambda leaf: 6 * leaf, params)  # so that it prefers some texts by far
+    numbers = np.array([4, 2, 1])  # what it calls the end, and the symbols 1 and 2
+    scorer = weighted([(0.7, recurrent_scorer(network, params, numbers))], bonus=0.4)
+    found, symbols = searched(log_p, np.full(3, STEPS), scorer, 64)
+    texts = sorted(all_texts(log_p[0]))
+    told = np.array([[4, *numbers[list(text)], 4, *[0] * (STEPS - len(text))] for text in texts])
+    _, logits = jax.jit(run, static_argnums=0)(network, params, told[:, :-1])
+    nats = np.asarray(jax.nn.log_softmax(logits))
+    language = {
+        text: sum(float(nats[i, t, told[i, t + 1]]) for t in range(len(text) + 1))
+        for i, text in enumerate(texts)
+    }
+    assert max(language.values()) - min(language.values()) > 5
+    for i in range(3):
+        wanted = {
+            text: math.log(p) + 0.7 * language[text] + 0.4 * len(text)
+            for text, p in all_texts(log_p[i]).items()
+        }
+        kept = texts_of(symbols[i])[: len(wanted)]
+        np.testing.assert_allclose(
+            found.scores[i, : len(kept)], [wanted[text] for text in kept], atol=1e-4
+        )
+        assert kept[0] == max(wanted, key=wanted.__getitem__)
 
 
 def test_a_small_beam_never_finds_more_than_there_is(log_p):

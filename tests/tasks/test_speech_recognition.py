@@ -1,6 +1,7 @@
 """Speech recognition: the loss against sums over paths, streams against the whole, errors told."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -13,10 +14,12 @@ from lstm_jax.cli.main import main
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_inputs import features_of
 from lstm_jax.data.feature_scale import FeatureScale
+from lstm_jax.data.tokenizers import load_tokenizer
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
 from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, symbols_of
+from lstm_jax.tasks.speech_language_model import keep_language_model, language_model_scorer
 from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
 from lstm_jax.tasks.speech_scores import error_rates
 from lstm_jax.tasks.speech_stream import SpeechStream
@@ -72,7 +75,11 @@ def test_a_stream_tells_what_it_cannot_take(stream_recognizer):
     stream.end()
     with pytest.raises(ValueError, match="when it has ended"):
         stream.feed(np.zeros(10))
-    both = Recognizer(recognizer.network.clone(bidirectional=True), *_rest_of(recognizer))
+    network, (*rest, options) = recognizer.network, _rest_of(recognizer)
+    asked = Recognizer(network, *rest, dataclasses.replace(options, attention_weight=0.5))
+    with pytest.raises(UserError, match=r"search\.by=ctc"):
+        SpeechStream(asked, FEATURES, params)
+    both = Recognizer(network.clone(bidirectional=True), *rest, options)
     with pytest.raises(UserError, match="bidirectional=False"):
         SpeechStream(both, FEATURES, params)
 
@@ -105,6 +112,33 @@ def test_a_word_list_is_checked(tmp_path):
         make_scorer(options, Vocabulary("characters", ["a"]), [])
 
 
+@pytest.mark.slow
+def test_a_language_model_is_kept_with_the_run_and_asked(tmp_path, smoke_run):
+    tokenizer = Vocabulary("characters", list(" abc"))
+    kept = tmp_path / "kept"
+    keep_language_model(str(smoke_run), tokenizer, kept)
+    scorer = language_model_scorer(kept, tokenizer)
+    loaded = Run.load(smoke_run)
+    task = loaded.experiment.task
+    params = loaded.restore_params(task.restore(loaded.assets), "best").trees["params"]
+    theirs = task.vocabulary(loaded.assets)
+    _, logits = task.network(theirs).apply({"params": params}, theirs.encode("\nb a").ids[None])
+    state = scorer.initial
+    for step, symbol in enumerate(tokenizer.encode("b a").ids):
+        wanted = jax.nn.log_softmax(logits[0, step])[theirs.encode("\n abc").ids]
+        np.testing.assert_allclose(scorer.ahead(state), wanted, atol=1e-5)
+        state = scorer.advance(state, np.array(symbol))
+    with pytest.raises(UserError, match="does not know 'š'"):
+        language_model_scorer(kept, Vocabulary("characters", list("aš")))
+    with pytest.raises(UserError, match="both tokenizers must be characters"):
+        language_model_scorer(kept, Vocabulary("words", ["a"]))
+
+
+def test_a_language_model_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"search\.language_model: .*config\.json"):
+        keep_language_model(str(tmp_path), TOKENIZER, tmp_path / "kept")
+
+
 def test_error_rates_count_over_all_texts():
     found = error_rates(["a b", "", "x"], ["a c", "ab", " "])
     assert found == {"cer": pytest.approx(3 / 5), "wer": pytest.approx(2 / 3)}
@@ -119,6 +153,10 @@ def test_what_does_not_fit_together_is_told():
     values["model"] = {"cell": {"name": "slstm", "num_heads": 4}, "hidden_size": 6}
     with pytest.raises(ConfigError, match=r"model\.cell: num_heads must divide hidden_size 6"):
         build_experiment(experiment(task="speech_recognition", **values))
+    values["model"] = {}
+    for search in ({"by": "attention"}, {"attention_weight": 0.5}):
+        with pytest.raises(ConfigError, match="the model has no decoder"):
+            build_experiment(experiment(task="speech_recognition", search=search, **values))
 
 
 @pytest.mark.slow
@@ -147,6 +185,19 @@ def test_impossible_transcripts_are_left_out_of_training(tmp_path):
     assert dataset.train.texts == ["ab ba", "b"]
     assert dataset.splits["test"].texts == list(rows.values())  # scored, all the same
     assert sum("more symbols than" in note for note in dataset.notes) == 3
+    other = tmp_path / "other.txt"
+    other.write_text("B, a!\n\nbb\n")
+    search = dataclasses.replace(task.search, texts=(str(other),), transcripts_count=2, bonus=0.0)
+    more = dataclasses.replace(task, search=search)
+    (tmp_path / "more").mkdir()
+    more.prepare(tmp_path / "more")
+    tokenizer = load_tokenizer(tmp_path / "more" / "tokenizer.json")
+    wanted = [*2 * list(rows.values()), "a", "bb"]  # data.steps make nothing lower case here
+    symbols = [symbols_of(tokenizer, text) for text in wanted]
+    scorer = make_scorer(search, tokenizer, symbols)
+    other.unlink()  # a run keeps what it needs
+    kept = more.recognizer(tmp_path / "more").scorer
+    np.testing.assert_array_equal(kept.ahead(kept.initial), scorer.ahead(scorer.initial))
     params = jax.jit(learner.init)(jax.random.key(0))
     loss, _, sums = jax.jit(learner.loss)(params, (), dataset.splits["test"][0], None)
     assert sums["symbols"] == 6
@@ -193,3 +244,24 @@ def test_the_smoke_config_runs_and_predicts_files(run, tmp_path, capsys):
     assert found[0]["text"] == stream.end()
     assert main(["predict", f"--workdir={run}", f"--input={tmp_path / 'no.wav'}"]) == 2
     assert "no.wav cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_run_with_a_decoder_searches_by_both_and_by_it_alone(tmp_path):
+    workdir = tmp_path / "run"
+    options = ["--config.train.duration=30 steps", "--config.data.size=30"]
+    config = f"--config={CONFIG}:smoke_attention"
+    assert main(["train", config, f"--workdir={workdir}", *options]) == 0
+    losses = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert losses[-1]["loss"] < 4
+    run = Run.load(workdir)
+    task = run.experiment.task
+    params = run.restore_params(task.restore(run.assets), "best").trees["params"]
+    sequences = task._read("test", task.data.source()["test"]).sequences
+    found = {}
+    for by, weight in (("ctc", 0.0), ("ctc", 100.0), ("attention", 0.0)):
+        search = dataclasses.replace(task.search, by=by, attention_weight=weight)
+        recognizer = dataclasses.replace(task, search=search).recognizer(run.assets)
+        found[by, weight] = recognizer.transcribe(params, sequences)
+        assert found[by, weight].greedy == found["ctc", 0.0].greedy
+    assert len({tuple(one.texts) for one in found.values()}) > 1

@@ -1,6 +1,6 @@
 """Order, weight and bonus of the language model, chosen by validation CER; test figures of those.
 
-python experiments/audio/asr_ctc/weights.py --workdir=runs/asr
+python experiments/audio/asr_ctc/weights.py --workdir=runs/asr [--texts FILE FILE --count=20]
 
 The recordings of the run's data are read again, its best checkpoint is searched with each setting.
 """
@@ -13,31 +13,39 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.models.ctc_search import search
 from lstm_jax.models.text_scorers import ngram_scorer, weighted
-from lstm_jax.tasks.speech_batches import symbols_of
+from lstm_jax.tasks.speech_batches import known_symbols, symbols_of
 from lstm_jax.tasks.speech_scores import error_rates
 from lstm_jax.training import Run
 
 ORDERS, WEIGHTS, BONUSES = (4, 6, 8), (0.4, 0.7, 1.0, 1.3), (0.0, 0.7, 1.4, 2.1)
+ORDERS_OF_TEXTS = (7,)  # their tables are large
 
 
 def main() -> None:
     """Prints a line for each setting, and the test figures of the best."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=Path, required=True, help="the folder of the run")
-    run = Run.load(parser.parse_args().workdir)
+    parser.add_argument("--texts", type=Path, nargs="+", default=[], help="as search.texts")
+    parser.add_argument("--count", type=int, default=1, help="as search.transcripts_count")
+    options = parser.parse_args()
+    run = Run.load(options.workdir)
     task = run.experiment.task
     params = run.restore_params(task.restore(run.assets), "best").trees["params"]
     recognizer = task.recognizer(run.assets)
     _, dataset = task.prepare(run.assets)
     said = json.loads((run.assets / "transcripts.json").read_text())  # those of training
-    texts = [symbols_of(recognizer.tokenizer, text) for text in said]
+    texts = [symbols_of(recognizer.tokenizer, text) for text in said] * options.count
+    for file in options.texts:
+        lines = (apply_steps(line, task.data.steps) for line in file.read_text().split("\n"))
+        texts += [known_symbols(recognizer.tokenizer, line) for line in lines if line.strip()]
     outputs = {
         name: _outputs(recognizer, params, dataset.splits[name]) for name in ("validation", "test")
     }
     found = {}
-    for order in ORDERS:
+    for order in ORDERS_OF_TEXTS if options.texts else ORDERS:
         ngram = ngram_scorer(texts, len(recognizer.tokenizer), order)
 
         @jax.jit
