@@ -133,14 +133,14 @@ def admitted(tmp_path_factory):
 def searched(tmp_path_factory, admitted):
     """A search of four trials in three slots, the second of which diverges; its folder."""
     study, search = _search(tmp_path_factory.mktemp("searched"), admitted)
-    _run(study, search, admitted)
+    _begin(study, search, admitted).run()
     return search.folder
 
 
-def _run(study, search, admitted):
+def _begin(study, search, admitted, tell=lambda trial: None):
     for rate, seed in _CHOSEN:
         study.enqueue_trial({_RATE: str(rate), "seed": seed}, skip_if_exists=True)
-    Population(study, search, admitted, 3).run()
+    return Population(study, search, admitted, 3, tell=tell)
 
 
 def _found(folder):
@@ -169,20 +169,27 @@ def test_a_killed_population_goes_on_as_if_nothing_had_happened(tmp_path, search
     study, search = _search(tmp_path / "s", admitted)
     advance, ticks = Population.advance, []
 
-    def killed_at(self):
+    def advance_until_killed(self):
         advance(self)
         ticks.append(self.tick)
         if len(ticks) in (8, 14):  # behind the checkpoints at 5 and 10
             self._checkpoints.wait()
-            self._lock = None
             raise Killed
 
+    def told(trial):
+        if trial.state.name == "COMPLETE":
+            raise Killed  # the study knows, and nothing is saved or unpacked
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Population, "advance", killed_at)
-        for _ in range(2):
+        patch.setattr(Population, "advance", advance_until_killed)
+        for _ in range(3):
+            population = _begin(study, search, admitted, told)
             with pytest.raises(Killed):
-                _run(study, search, admitted)
-        _run(load_study(search.folder), search, admitted)
+                population.run()
+            population._lock = None  # which the system takes off a process that ends
+    _begin(load_study(search.folder), search, admitted).run()
+    best = study.best_trial.number
+    assert (search.folder / f"trial_{best:04d}/checkpoints/20").is_dir()
     assert ticks.count(8) == 2  # it had been done before the kill, and was done again
     assert _found(search.folder) == _found(searched)
 
