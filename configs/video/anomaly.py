@@ -2,6 +2,11 @@
 
 Command: lstm-jax train --config=configs/video/anomaly.py --workdir=runs/video_anomaly \\
              --config.data.path=vtest.avi
+Result:  no run was trained to its end yet. After 100 of the 600 steps, on OpenCV's vtest.avi with
+         nine anomalies put into its last 278 frames, the area under the ROC curve of steps is 0.776
+         (pasted 0.998, frozen 0.739, reversed 0.599); a copy of the frame before has 0.861
+         (0.976, 1.000, 0.575), since a frozen frame is its copy (experiments/video/anomaly)
+Time:    about 0.2 s of CPU a step (x86-64, Python 3.11, jax 0.10.2, 2026-11-26)
 """
 
 from lstm_jax.training import experiment

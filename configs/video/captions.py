@@ -1,6 +1,7 @@
 """What does the digit do? A sentence for a generated clip, by a CNN, LSTMs and attention over time.
 
 Command: lstm-jax train --config=configs/video/captions.py --workdir=runs/captions
+Result:  nothing was trained to a result yet; clips and sentences are generated
 """
 
 from lstm_jax.training import experiment

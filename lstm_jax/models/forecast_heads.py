@@ -202,12 +202,11 @@ def quantiles(*, count: PositiveInt = 9) -> ForecastHead:
 
     def sample(key: Array, raw: Array, frame: Frame) -> Array:
         at = jax.random.uniform(key, raw.shape[:-1]) * (count + 1) - 1
-        low = jnp.clip(jnp.floor(at), 0, count - 2).astype(jnp.int32) if count > 1 else None
+        low = jnp.clip(jnp.floor(at), 0, max(count - 2, 0)).astype(jnp.int32)
+        high = jnp.minimum(low + 1, count - 1)
         found = points(raw)
-        if low is None:
-            return frame.center + frame.scale * found[..., 0]
         left = jnp.take_along_axis(found, low[..., None], -1)[..., 0]
-        right = jnp.take_along_axis(found, low[..., None] + 1, -1)[..., 0]
+        right = jnp.take_along_axis(found, high[..., None], -1)[..., 0]
         share = jnp.clip(at - low, 0, 1)
         return frame.center + frame.scale * (left + share * (right - left))
 

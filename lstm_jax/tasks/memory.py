@@ -63,10 +63,9 @@ class MemoryData:
 
     def __post_init__(self) -> None:
         wrong = [text for text in self.lengths if not str(text).isdecimal() or int(text) < 1]
-        if wrong or len(set(self.sizes.lengths)) < len(self.lengths):
-            raise ConfigError(
-                f"lengths: different numbers from 1 on are needed, got {', '.join(self.lengths)}"
-            )
+        if wrong or len(set(map(int, self.lengths))) < len(self.lengths):
+            told = ", ".join(map(str, self.lengths))
+            raise ConfigError(f"lengths: different numbers from 1 on are needed, got {told}")
 
     @property
     def sizes(self) -> Sizes:
@@ -76,9 +75,21 @@ class MemoryData:
             self.evaluation_batch_size,
             self.epoch_batches,
             self.evaluation_examples,
-            tuple(int(text) for text in self.lengths if str(text).isdecimal()),
+            tuple(map(int, self.lengths)),
             self.seed,
         )
+
+    @functools.cached_property
+    def splits(self) -> Mapping[str, MemoryBatches]:
+        """The batches of every split, which a command makes once.
+
+        Raises:
+          ConfigError: the problem has no examples of these sizes.
+        """
+        try:
+            return self.problem.make(self.sizes)
+        except ConfigError as error:
+            raise ConfigError([f"data.{problem}" for problem in error.problems]) from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,7 +129,7 @@ class memory:
         """Makes the batches; nothing of them is needed later."""
         del assets
         data, problem = self.data, self.data.problem
-        splits = self._splits()
+        splits = dict(data.splits)
         train = splits.pop("train")
         digest = hashlib.sha256(train.fingerprint().encode())
         for name, batches in splits.items():
@@ -154,8 +165,8 @@ class memory:
         """What one reaches without a memory."""
         del assets
         name, figure = self.data.problem.baseline
-        splits = self._splits()
-        return {name: {split: figure(splits[split]) for split in splits if split != "train"}}
+        splits = self.data.splits.items()
+        return {name: {split: figure(batches) for split, batches in splits if split != "train"}}
 
     def show(self, assets: Path, params: Any, seed: int) -> str:
         """Nothing: `draw` shows where the memory is kept."""
@@ -165,18 +176,12 @@ class memory:
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Gates and memory of every layer over the first test example."""
         del assets
-        batch = self._splits()["test"][0]
+        batch = self.data.splits["test"][0]
         draw_memory(self.data.problem, self.network(), params, batch, figures)
 
     def commands(self) -> Mapping[str, str]:
         """None."""
         return {}
-
-    def _splits(self) -> dict[str, MemoryBatches]:
-        try:
-            return self.data.problem.make(self.data.sizes)
-        except ConfigError as error:
-            raise ConfigError([f"data.{problem}" for problem in error.problems]) from None
 
     def _learner(self, compute: Compute) -> Learner:
         problem, network = self.data.problem, self.network(compute)

@@ -120,7 +120,7 @@ def test_errors_are_told_before_anything_is_done(tmp_path):
     with pytest.raises(ConfigError, match=r"data\.lengths: different numbers .*, got 64, x"):
         make("parity", lengths=("64", "x"))
     with pytest.raises(ConfigError, match=r"data\.lengths: different numbers .*, got 9, 9"):
-        make("parity", lengths=("9", "9"))
+        make("parity", lengths=(9, 9))
     with pytest.raises(ConfigError, match=r"data\.min_length: must not be above max_length 4"):
         make("parity", min_length=5, max_length=4)
     with pytest.raises(ConfigError, match=r"model\.cell: num_heads must divide hidden_size 6"):
