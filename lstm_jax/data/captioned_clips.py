@@ -130,7 +130,7 @@ def stroke_stories(
 
     >>> clips = stroke_stories(size=40).read()["train"]
     >>> clips.labels[7], clips.load(7).shape
-    ('the digit seven moves down then left', (8, 16, 16, 1))
+    ('the digit zero moves down then up', (8, 16, 16, 1))
 
     Args:
       size: clips to train on; a quarter as many each for validation and test.

@@ -64,9 +64,9 @@ def inject_into_video(
     >>> video = np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1)
     >>> found, segments = inject_into_video(video, 2, (3, 3), 4, np.random.default_rng(0))
     >>> segments
-    [Segment(kind='frozen', begin=16, end=19), Segment(kind='reversed', begin=31, end=34)]
-    >>> found[15:20].ravel().tolist(), found[30:35].ravel().tolist()
-    ([15, 15, 15, 15, 19], [30, 33, 32, 31, 34])
+    [Segment(kind='frozen', begin=15, end=18), Segment(kind='reversed', begin=32, end=35)]
+    >>> found[14:19].ravel().tolist(), found[31:36].ravel().tolist()
+    ([14, 14, 14, 14, 18], [31, 34, 33, 32, 35])
 
     Args:
       video: bytes [time, height, width, channels].
