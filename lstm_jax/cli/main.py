@@ -22,7 +22,7 @@ _COMMANDS = {
     "compare": "the runs of two configs side by side, and whether chance explains it",
     "status": "the state of a run, or of all runs of a folder, while they train or after",
     "generate": "write text with a trained language model",
-    "predict": "what a trained model makes of lines of text, one answer a line",
+    "predict": "what a trained model makes of lines of text, or of a file like its training data",
     "debug": "a step whose numbers went wrong, done again with checks on",
     "config": "every field of a config with its type, value and meaning",
 }

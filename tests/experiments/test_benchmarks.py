@@ -68,7 +68,7 @@ def test_layer_speed_runs_with_all_that_is_installed(tmp_path):
     assert str(tmp_path) not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_layer_speed_tells_other_settings_by_the_name_of_its_files(tmp_path):
     arguments = "--dtype=bfloat16", "--torch_wait=passive", "--peers=floor"
     text = run("layer_speed.py", tmp_path, f"--sizes={TINY}", "--rounds=1", *arguments)
@@ -77,7 +77,7 @@ def test_layer_speed_tells_other_settings_by_the_name_of_its_files(tmp_path):
     assert "(ratio to auto)" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generality_runs(tmp_path):
     text = run("generality.py", tmp_path, f"--sizes={TINY}", "--rounds=1")
     found = rows(text)

@@ -309,6 +309,7 @@ def test_a_file_of_ones_own_is_enough(tmp_path, capsys):
         "--config.data.horizon=12",
         "--config.data.history=24",
         "--config.train.duration=4 steps",
+        "--config.data.baselines=False",
     ]
     options += ["--config.data.validation_origins=2", "--config.data.test_origins=2"]
     small = ["--config.model.hidden_size=4", "--config.model.num_layers=1"]
