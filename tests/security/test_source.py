@@ -21,6 +21,9 @@ ALLOWED = {
     ("CDLL", "lstm_jax/kernels/native/library.py"): "what this user compiled, in a private folder",
     ("subprocess", "lstm_jax/kernels/native/library.py"): "the compiler, without a shell",
     ("subprocess", "lstm_jax/sweeps/runs.py"): "this program again, for each run, without a shell",
+    ("import_module", "lstm_jax/sweeps/engines.py"): "engines, from a table",
+    ("runpy", "lstm_jax/sweeps/ray_child.py"): "this program again, as a trial of a cluster",
+    ("subprocess", "lstm_jax/sweeps/ray_trial.py"): "the same, without a shell",
     ("subprocess", "lstm_jax/sweeps/search.py"): "the type of such a process",
     ("literal_eval", "lstm_jax/config/overrides.py"): "literals alone, of the command line",
 }
