@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from lstm_jax.config import Fraction, PositiveInt, Range, register
-from lstm_jax.data.clips import Clips, ClipSource, clips_of_files, read_videos
+from lstm_jax.data.clips import Clips, ClipSource, clips_of_files, generated_clips, read_videos
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths
 from lstm_jax.data.moving_mnist import blobs, read_digits
 from lstm_jax.data.stories import STORIES, draw_story, sentence
@@ -152,8 +152,6 @@ def _told(
     frames: int,
     side: int,
 ) -> ClipSource:
-    size = FrameSize(side, side, 1)
-
     def clips(split: str) -> Clips:
         images, digits = digits_of(split)
         number = SPLITS.index(split)
@@ -170,8 +168,4 @@ def _told(
         labels = [sentence(int(digits[image]), STORIES[story]) for story, image in plans]
         return Clips([f"{split} {row}" for row in range(len(labels))], labels, load)
 
-    def read_file(where: str, file: Path) -> Clips:
-        """A user's own videos, as grey squares of this size."""
-        return read_videos(where, file, size, frames, "refuse")
-
-    return ClipSource(size, frames, lambda: {split: clips(split) for split in SPLITS}, read_file)
+    return generated_clips(clips, frames, side)

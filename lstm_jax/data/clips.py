@@ -235,8 +235,6 @@ def stroke_motions(
 def _generated(
     shapes_of: Callable[[str], np.ndarray], counts: Mapping[str, int], frames: int, side: int
 ) -> ClipSource:
-    size = FrameSize(side, side, 1)
-
     def clips(split: str) -> Clips:
         shapes = shapes_of(split)
         labels = [MOTIONS[row % len(MOTIONS)] for row in range(counts[split])]
@@ -247,8 +245,21 @@ def _generated(
 
         return Clips([f"{split} {row}" for row in range(len(labels))], labels, load)
 
+    return generated_clips(clips, frames, side)
+
+
+def generated_clips(clips_of: Callable[[str], Clips], frames: int, side: int) -> ClipSource:
+    """A source of clips that are drawn for each split, and of a user's own videos beside them.
+
+    Args:
+      clips_of: draws the clips of a split.
+      frames: of a clip.
+      side: of a frame, pixels; it is grey.
+    """
+    size = FrameSize(side, side, 1)
+
     def read_file(where: str, file: Path) -> Clips:
         """A user's own videos, as grey squares of this size."""
         return read_videos(where, file, size, frames, "refuse")
 
-    return ClipSource(size, frames, lambda: {split: clips(split) for split in SPLITS}, read_file)
+    return ClipSource(size, frames, lambda: {split: clips_of(split) for split in SPLITS}, read_file)

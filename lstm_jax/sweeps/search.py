@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import math
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ from lstm_jax.records import read_metrics
 from lstm_jax.sweeps.finished import read_finished
 from lstm_jax.sweeps.runs import Planned, start, stop
 from lstm_jax.sweeps.space import Space, corners, suggest
-from lstm_jax.sweeps.study import Objective, make_sampler, optuna
+from lstm_jax.sweeps.study import NOT_FINITE, Objective, make_sampler, optuna, states, values_of
 
 _POLL = 0.3  # seconds
 _STOPPED = (130, 143)  # exit codes of runs that a signal stopped
@@ -150,12 +149,12 @@ def run_search(study: Any, search: Search, jobs: int, tell: Callable[[Any], None
 def claim(study: Any, search: Search) -> Claimed | None:
     """An orphan, whose process is gone, or a new trial; None if there are enough."""
     with _alone(search.folder / ".asking"):
-        for frozen in study.get_trials(deepcopy=False, states=[_states().RUNNING]):
+        for frozen in study.get_trials(deepcopy=False, states=[states().RUNNING]):
             lock = _try_lock(_lock_path(search, frozen.number))
             if lock is not None:
                 return _claimed(search, optuna().trial.Trial(study, frozen._trial_id), lock)
         done = study.get_trials(deepcopy=False)
-        waiting = any(frozen.state == _states().WAITING for frozen in done)
+        waiting = any(frozen.state == states().WAITING for frozen in done)
         if not waiting and len(done) >= search.trials:
             return None
         study.sampler = make_sampler(search.sampler, search.seed, len(done))
@@ -228,7 +227,7 @@ def is_behind(search: Search, trial: Any) -> bool:
 def end(study: Any, search: Search, claimed: Claimed, ending: Ending | None) -> None:
     """Tells the study how a trial ended, and lets it go; None for one that was pruned."""
     if ending is None:
-        study.tell(claimed.trial, state=_states().PRUNED)
+        study.tell(claimed.trial, state=states().PRUNED)
     elif ending.result is None:
         _fail(study, claimed.trial, ending.error)
     else:
@@ -237,23 +236,19 @@ def end(study: Any, search: Search, claimed: Claimed, ending: Ending | None) -> 
 
 
 def _tell_values(study: Any, search: Search, trial: Any, result: Mapping[str, Any]) -> None:
-    values = [objective.of(result) for objective in search.objectives]
+    values = values_of(search.objectives, result)
     for name, value in result.items():
         if "/" in name or name in ("seconds", "parameters", "steps"):
             trial.set_user_attr(name, value)
-    if all(map(math.isfinite, values)):
-        study.tell(trial, values)
+    if values is None:
+        _fail(study, trial, NOT_FINITE)
     else:
-        _fail(study, trial, "the result is not finite")
+        study.tell(trial, values)
 
 
 def _fail(study: Any, trial: Any, reason: str) -> None:
     trial.set_user_attr("error", reason)
-    study.tell(trial, state=_states().FAIL)
-
-
-def _states() -> Any:
-    return optuna().trial.TrialState
+    study.tell(trial, state=states().FAIL)
 
 
 def _lock_path(search: Search, number: int) -> Path:

@@ -6,6 +6,7 @@ trial_0007/         an ordinary run; trial_0007.log is what it printed
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,15 @@ class Objective(NamedTuple):
         return float("nan") if value is None else float(value)
 
 
+NOT_FINITE = "the result is not finite"
+
+
+def values_of(objectives: Sequence[Objective], result: Mapping[str, Any]) -> list[float] | None:
+    """What a study is told of a result; None if a figure is not finite, which is a failure."""
+    values = [objective.of(result) for objective in objectives]
+    return values if all(map(math.isfinite, values)) else None
+
+
 OWN = {"parameters": Objective("parameters", True, 0), "seconds": Objective("seconds", True, 0)}
 
 
@@ -60,6 +70,11 @@ def optuna() -> Any:
     library.logging.set_verbosity(library.logging.WARNING)
     warnings.filterwarnings("ignore", category=library.exceptions.ExperimentalWarning)
     return library
+
+
+def states() -> Any:
+    """What can become of a trial."""
+    return optuna().trial.TrialState
 
 
 def open_study(folder: Path, objectives: Sequence[Objective], *, pruner: str = "none") -> Any:

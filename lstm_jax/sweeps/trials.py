@@ -4,13 +4,12 @@ A process may be killed between telling the study and saving the population. Wha
 time is left as it was, and a trial that was asked for and is in no slot is taken before a new one.
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lstm_jax.sweeps.search import Search, is_behind, report_figures
 from lstm_jax.sweeps.space import suggest
-from lstm_jax.sweeps.study import make_sampler, optuna
+from lstm_jax.sweeps.study import NOT_FINITE, make_sampler, optuna, states, values_of
 
 
 class Trials:
@@ -33,10 +32,10 @@ class Trials:
         """
         done = self._study.get_trials(deepcopy=False)
         for frozen in done:
-            orphan = frozen.state == _states().RUNNING and frozen.number not in held
+            orphan = frozen.state == states().RUNNING and frozen.number not in held
             if orphan and "copy_of" not in frozen.user_attrs:
                 return self._chosen(self._live(frozen))
-        waiting = any(frozen.state == _states().WAITING for frozen in done)
+        waiting = any(frozen.state == states().WAITING for frozen in done)
         begun = sum("copy_of" not in frozen.user_attrs for frozen in done)
         if not waiting and begun >= self._search.trials:
             return None
@@ -57,7 +56,7 @@ class Trials:
           overrides: its own fields.
           origin: what tells it from all others.
         """
-        running = self._study.get_trials(deepcopy=False, states=[_states().RUNNING])
+        running = self._study.get_trials(deepcopy=False, states=[states().RUNNING])
         origin = {"copy_of": of, **origin}
         for trial in running:  # made by a process that was killed before it saved
             if all(trial.user_attrs.get(name) == value for name, value in origin.items()):
@@ -68,7 +67,7 @@ class Trials:
             for name, value in source.params.items()
         }
         made = optuna().trial.create_trial(
-            state=_states().RUNNING,
+            state=states().RUNNING,
             params=params,
             distributions=source.distributions,
             user_attrs={"overrides": list(overrides), **origin},
@@ -88,24 +87,23 @@ class Trials:
         if not trial.state.is_finished() and is_behind(self._search, self._live(trial)):
             self.prune(number)
         # One that is complete there was told so, and not saved: it goes to its end once more.
-        return self._frozen(number).state in (_states().PRUNED, _states().FAIL)
+        return self._frozen(number).state in (states().PRUNED, states().FAIL)
 
     def prune(self, number: int) -> None:
         """Tells that a trial ended early."""
-        self._end(number, {}, None, _states().PRUNED)
+        self._end(number, {}, None, states().PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
         """Tells that a trial failed, and why."""
-        self._end(number, {"error": reason}, None, _states().FAIL)
+        self._end(number, {"error": reason}, None, states().FAIL)
 
     def complete(self, number: int, result: Mapping[str, Any]) -> None:
         """Tells the figures of a trial that came to its end."""
-        values = [objective.of(result) for objective in self._search.objectives]
-        if all(map(math.isfinite, values)):
-            self._end(number, result, values, _states().COMPLETE)
+        values = values_of(self._search.objectives, result)
+        if values is None:
+            self._end(number, {**result, "error": NOT_FINITE}, None, states().FAIL)
         else:
-            error = {"error": "the result is not finite"}
-            self._end(number, {**result, **error}, None, _states().FAIL)
+            self._end(number, result, values, states().COMPLETE)
 
     def best(self) -> set[int]:
         """The numbers of the best ones."""
@@ -131,7 +129,3 @@ class Trials:
 
     def _live(self, frozen: Any) -> Any:
         return optuna().trial.Trial(self._study, frozen._trial_id)
-
-
-def _states() -> Any:
-    return optuna().trial.TrialState

@@ -1,6 +1,5 @@
 """The dataset of a task whose records are sequences, in batches of like lengths."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.tasks.task import Dataset
 
 
@@ -65,15 +65,12 @@ def bucketed_dataset(
 
     train = batches("train", options.batch_size, options.seed)
     splits = {split: batches(split, options.evaluation_batch_size, None) for split in SPLITS}
-    digest = hashlib.sha256(salt.encode())
-    for made in (train, *splits.values()):
-        digest.update(made.fingerprint().encode())
     return Dataset(
         train=train,
         splits=splits,
         batch_size=options.batch_size,
         evaluation_batch_size=options.evaluation_batch_size,
         units=(units, train.mean_tokens),
-        fingerprint=digest.hexdigest(),
+        fingerprint=joint_fingerprint((train, *splits.values()), before=salt),
         notes=notes(train),
     )

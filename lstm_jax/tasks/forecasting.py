@@ -1,7 +1,6 @@
 """Probabilistic forecasting of time series: one model of one or many series."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from lstm_jax.config import register
 from lstm_jax.data.backtest import Backtest
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.series import SeriesLayout, SeriesTable
 from lstm_jax.data.windows import (
     RollingWindows,
@@ -188,9 +188,6 @@ class forecasting:
     def _dataset(self, store: WindowStore, splits: Mapping[str, RollingWindows]) -> Dataset:
         data, table = self.data, store.table
         train = TrainingWindows(store, data.backtest, data.batch_size, data.window_seed)
-        digest = hashlib.sha256()
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         frequency = table.frequency
         notes = [
             f"{len(table.series):,} series of {store.lengths.min():,} to {store.lengths.max():,} "
@@ -207,7 +204,7 @@ class forecasting:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=("windows", data.batch_size),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((train, *splits.values())),
             notes=notes,
         )
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from lstm_jax.data.feature_scale import FeatureScale, load_scale, scale_of
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.joined_batches import JoinedBatches
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import Tokenizer, load_tokenizer
 from lstm_jax.data.utterances import Speech, SpeechSource, Utterance
@@ -371,10 +371,7 @@ class speech_recognition:
         splits = {
             split: batches(split, data.evaluation_batch_size, None, False) for split in SPLITS
         }
-        digest = hashlib.sha256()
-        for made in (records, *splits.values()):
-            digest.update(made.fingerprint().encode())
-        digest.update(f"{data.joined}".encode() if data.joined > 1 else b"")
+        joined = f"{data.joined}" if data.joined > 1 else ""
         sizes = ", ".join(f"{len(inputs[split].rows):,} {split}" for split in SPLITS)
         minutes = records.frames * data.features.hop_ms / 60_000
         return Dataset(
@@ -383,7 +380,7 @@ class speech_recognition:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=("frames", records.frames / len(train)),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((records, *splits.values()), behind=joined),
             notes=[
                 f"{sizes} recordings (of all speeds); {minutes:.1f} minutes to train on; "
                 f"{len(recognizer.tokenizer):,} symbols",

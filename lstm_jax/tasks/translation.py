@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from lstm_jax.config import (
 )
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.pairs import Pairs, PairSource
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
@@ -269,9 +269,6 @@ class translation:
         }
         for split, batches in splits.items():
             notes += _notes(split, batches, tokenizer)
-        digest = hashlib.sha256()
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         sizes = ", ".join(f"{len(pairs[split]):,} {split}" for split in SPLITS)
         return Dataset(
             train=train,
@@ -279,7 +276,7 @@ class translation:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=(f"target {tokenizer.units}", train.target_symbols / len(train)),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((train, *splits.values())),
             notes=[
                 f"{sizes} pairs; {len(tokenizer):,} symbols",
                 f"batches of {train.bounds} {tokenizer.units}, {train.padding:.0%} of it padding",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from lstm_jax.config import (
     write_atomically,
 )
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.memory_problem import ArrayBatches
 from lstm_jax.data.video_anomalies import (
     VIDEO_ANOMALIES,
@@ -55,7 +55,7 @@ METRICS = (
     Metric("loss", "nats of a frame", decimals=2),
     Metric("copy_mse", "squared error of the frame before it", decimals=3),
 )
-_NORMAL = "normal.json"
+_NORMAL, _FIGURES = "normal.json", "anomalies.json"
 _COPY = "copy of the frame before"
 _LEAST = 1e-6  # squared error of a frame whose logarithm is finite: that of a copy is 0
 
@@ -102,13 +102,18 @@ class AnomalousVideo:
         if self.validation_share + self.test_share >= 1:
             raise ConfigError("validation_share and test_share together must be below 1")
 
+    @functools.cached_property
+    def video(self) -> np.ndarray:
+        """All frames, which a command decodes once."""
+        return self.source.read()
+
     def splits(self) -> dict[str, np.ndarray]:
         """The frames of every split, in the order of time, without anomalies.
 
         Raises:
           UserError: a split has no window.
         """
-        video = self.source.read()
+        video = self.video
         test = round(len(video) * (1 - self.test_share))
         validation = test - round(len(video) * self.validation_share)
         parts = np.split(video, [validation, test])
@@ -202,9 +207,6 @@ class video_anomaly_detection:
             split: self._windows(frames, stride, data.evaluation_batch_size)
             for split, frames in found.items()
         }
-        digest = hashlib.sha256()
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         counts = ", ".join(f"{len(frames):,} {split}" for split, frames in found.items())
         dataset = Dataset(
             train=train,
@@ -212,7 +214,7 @@ class video_anomaly_detection:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=("frames", float(data.batch_size * data.window)),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((train, *splits.values())),
             notes=[f"frames: {counts}"],
         )
         return self._learner(compute), dataset
@@ -244,9 +246,9 @@ class video_anomaly_detection:
         }
 
     def show(self, assets: Path, params: Any, seed: int) -> str:
-        """What was found of the anomalies put into the test, as JSON."""
-        del seed
-        return json.dumps(self._found(assets, params)[0], indent=2)
+        """What `draw` found of the anomalies put into the test, as JSON."""
+        del params, seed
+        return (assets / _FIGURES).read_text(encoding="utf-8").strip()
 
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Sets the threshold by the validation frames; draws errors and scores over time."""
@@ -255,7 +257,8 @@ class video_anomaly_detection:
         if not (assets / _NORMAL).exists():
             write_atomically(assets / _NORMAL, json.dumps(normal, indent=2) + "\n")
         told, errors, judged, segments = self._found(assets, params)
-        write_atomically(figures / "anomalies.json", json.dumps(told, indent=2) + "\n")
+        for folder in (assets, figures):
+            write_atomically(folder / _FIGURES, json.dumps(told, indent=2) + "\n")
         draw_detection(
             {name: getattr(errors, name) for name in Errors._fields},
             {name: (one.scores, one.threshold) for name, one in judged.items()},

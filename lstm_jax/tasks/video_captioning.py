@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,19 +10,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.config import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    Seed,
-    part_of,
-    register,
-    values_of,
-)
+from lstm_jax.config import NonNegativeFloat, PositiveInt, part_of, register, values_of
 from lstm_jax.data.caption_batches import CaptionBatches
 from lstm_jax.data.clip_batches import ClipBatches
 from lstm_jax.data.clips import Clips, ClipSource
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.tokenizers import Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.video_captioner import VideoCaptioner
@@ -32,6 +24,7 @@ from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner, Metri
 from lstm_jax.tasks.translation import Seq2SeqOptions, TranslationLoss, train_loss
 from lstm_jax.tasks.translation_scores import metrics, require_sacrebleu, scores
 from lstm_jax.tasks.translator import search
+from lstm_jax.tasks.video_classification import ClipData
 from lstm_jax.tasks.video_figures import draw_captions
 
 _TOKENIZER = "tokenizer.json"
@@ -40,7 +33,7 @@ _SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CaptionData:
+class CaptionData(ClipData):
     """Where clips and sentences come from and how they become batches.
 
     Attributes:
@@ -54,10 +47,6 @@ class CaptionData:
 
     source: ClipSource = part_of("caption_source", "captioned_videos", inline=True)
     tokenizer: Callable[[Iterable[str]], Tokenizer] = part_of("tokenizer", "words")
-    batch_size: PositiveInt = 16
-    evaluation_batch_size: PositiveInt = 32
-    memory: NonNegativeInt = 1024
-    seed: Seed = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,7 +118,7 @@ class video_captioning:
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads what clips there are, and makes or takes the tokenizer of the run."""
         require_sacrebleu()
-        found, path = self.data.source.read(), assets / _TOKENIZER
+        found, path = self.data.clips, assets / _TOKENIZER
         new = not path.exists()
         tokenizer = self.data.tokenizer(found["train"].labels) if new else load_tokenizer(path)
         dataset = self._dataset(found, tokenizer)
@@ -152,7 +141,7 @@ class video_captioning:
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
         """BLEU of saying the most frequent sentence of the training clips of every clip."""
         del assets
-        found = self.data.source.read()
+        found = self.data.clips
         ((frequent, _),) = Counter(found["train"].labels).most_common(1)
         return {
             "most frequent sentence": {
@@ -163,7 +152,7 @@ class video_captioning:
 
     def show(self, assets: Path, params: Any, seed: int) -> str:
         """Captions of some test clips, each with the sentence to reach."""
-        test = self.data.source.read()["test"]
+        test = self.data.clips["test"]
         chosen = np.random.default_rng(seed).permutation(len(test.names))[:_SHOWN]
         shown = test.take(chosen)
         found = self.captions(assets, params, shown)
@@ -173,7 +162,7 @@ class video_captioning:
 
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Some test clips with their captions."""
-        test = self.data.source.read()["test"]
+        test = self.data.clips["test"]
         shown = test.take(range(min(_SHOWN, len(test.names))))
         found = self.captions(assets, params, shown)
         draw_captions(shown.load, shown.labels, found, figures / "captions.png")
@@ -188,7 +177,7 @@ class video_captioning:
     def captions(self, assets: Path, params: Any, clips: Clips) -> list[str]:
         """The likeliest caption of every clip."""
         tokenizer = load_tokenizer(assets / _TOKENIZER)
-        batches = self._batches(clips, self.data.evaluation_batch_size)
+        batches = self.data.batches(clips, _no_classes(clips), self.data.evaluation_batch_size)
         return self._said(self.network(tokenizer), tokenizer, params, batches)
 
     def commands(self) -> Mapping[str, str]:
@@ -213,15 +202,6 @@ class video_captioning:
             ]
         return found
 
-    def _batches(
-        self, clips: Clips, batch_size: int, *, seed: int | None = None, memory: int = 0
-    ) -> ClipBatches:
-        source = self.data.source
-        return ClipBatches(
-            clips, np.zeros(len(clips.names), np.int32), source.size, source.frames,
-            batch_size=batch_size, seed=seed, memory=memory * 2**20,
-        )  # fmt: skip
-
     def _dataset(self, found: Mapping[str, Clips], tokenizer: Tokenizer) -> Dataset:
         data = self.data
         end = np.array([len(tokenizer) + 1], np.int32)
@@ -229,14 +209,11 @@ class video_captioning:
         def captioned(split: str, batch_size: int, seed: int | None = None) -> CaptionBatches:
             clips = found[split]
             targets = [np.concatenate([tokenizer.encode(text).ids, end]) for text in clips.labels]
-            made = self._batches(clips, batch_size, seed=seed, memory=data.memory)
+            made = data.batches(clips, _no_classes(clips), batch_size, seed=seed, keep=True)
             return CaptionBatches(made, targets, clips.labels)
 
         train = captioned("train", data.batch_size, data.seed)
         splits = {split: captioned(split, data.evaluation_batch_size) for split in SPLITS}
-        digest = hashlib.sha256()
-        for batches in (train, *splits.values()):
-            digest.update(batches.fingerprint().encode())
         sizes = ", ".join(f"{len(found[split].names):,} {split}" for split in SPLITS)
         return Dataset(
             train=train,
@@ -244,7 +221,7 @@ class video_captioning:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=("clips", float(data.batch_size)),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((train, *splits.values())),
             notes=[
                 f"{sizes} clips; {len(tokenizer):,} symbols",
                 *(note for clips in found.values() for note in clips.notes),
@@ -278,6 +255,10 @@ class video_captioning:
             weight="symbols",
             score=score,
         )
+
+
+def _no_classes(clips: Clips) -> np.ndarray:
+    return np.zeros(len(clips.names), np.int32)
 
 
 def _summarize(sums: Mapping[str, float]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lstm_jax.config import NonNegativeInt, PositiveInt, Seed, part_of, register
 from lstm_jax.data.clip_batches import ClipBatches
 from lstm_jax.data.clips import Clips, ClipSource
 from lstm_jax.data.held_out import SPLITS
+from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.classifier import ClassifierDropout, apply
 from lstm_jax.models.video_classifier import VideoClassifier
@@ -51,6 +51,34 @@ class ClipData:
     evaluation_batch_size: PositiveInt = 32
     memory: NonNegativeInt = 1024
     seed: Seed = 0
+
+    @functools.cached_property
+    def clips(self) -> Mapping[str, Clips]:
+        """The clips of every split, which a command looks up once."""
+        return self.source.read()
+
+    def batches(
+        self, clips: Clips, labels: np.ndarray, batch_size: int, *, seed: int | None = None,
+        keep: bool = False,
+    ) -> ClipBatches:  # fmt: skip
+        """Batches of clips with the number of a class each.
+
+        Args:
+          clips: the clips.
+          labels: the number of the class of each.
+          batch_size: clips in a batch.
+          seed: of the order; None for that of the clips.
+          keep: whether decoded clips are kept, as far as there is memory for them.
+        """
+        return ClipBatches(
+            clips,
+            labels,
+            self.source.size,
+            self.source.frames,
+            batch_size=batch_size,
+            seed=seed,
+            memory=keep * self.memory * 2**20,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,7 +130,7 @@ class video_classification:
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads what clips there are, and makes or takes the classes of the run."""
-        found = self.data.source.read()
+        found = self.data.clips
         classes = classes_of(found["train"].labels)
         labels = {s: numbered(s, found[s].labels, classes) for s in SPLITS}
         dataset = self._dataset(found, labels, classes)
@@ -126,7 +154,7 @@ class video_classification:
 
     def baselines(self, assets: Path) -> dict[str, dict[str, float]]:
         """Accuracy of the most frequent class of the training clips."""
-        classes, found = load_classes(assets / _CLASSES), self.data.source.read()
+        classes, found = load_classes(assets / _CLASSES), self.data.clips
         frequent = classes[np.bincount(numbered("train", found["train"].labels, classes)).argmax()]
         return {
             "most frequent class": {
@@ -142,7 +170,7 @@ class video_classification:
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """The confusion matrix of the test split, and a clip of every class."""
         classes = load_classes(assets / _CLASSES)
-        test = self.data.source.read()["test"]
+        test = self.data.clips["test"]
         labels = numbered("test", test.labels, classes)
         probability = self.probabilities(assets, params, test)
         draw_confusion(
@@ -162,7 +190,7 @@ class video_classification:
         """The probability of every class of the run for every clip [clips, classes]."""
         classes = load_classes(assets / _CLASSES)
         network, unknown = self.network(classes), np.zeros(len(clips.names), np.int32)
-        batches = self._batches(clips, unknown, self.data.evaluation_batch_size)
+        batches = self.data.batches(clips, unknown, self.data.evaluation_batch_size)
         found = []
         for i in range(len(batches)):
             batch = batches[i]
@@ -174,35 +202,17 @@ class video_classification:
         """The commands for a finished run."""
         return {"predict": "classify a video, or the videos of a folder, with --input=file"}
 
-    def _batches(
-        self, clips: Clips, labels: np.ndarray, batch_size: int, *, seed: int | None = None,
-        memory: int = 0,
-    ) -> ClipBatches:  # fmt: skip
-        source = self.data.source
-        return ClipBatches(
-            clips,
-            labels,
-            source.size,
-            source.frames,
-            batch_size=batch_size,
-            seed=seed,
-            memory=memory * 2**20,
-        )
-
     def _dataset(
         self, found: Mapping[str, Clips], labels: Mapping[str, np.ndarray], classes: Sequence[str]
     ) -> Dataset:
         data = self.data
-        train = self._batches(
-            found["train"], labels["train"], data.batch_size, seed=data.seed, memory=data.memory
+        train = data.batches(
+            found["train"], labels["train"], data.batch_size, seed=data.seed, keep=True
         )
         splits = {
-            s: self._batches(found[s], labels[s], data.evaluation_batch_size, memory=data.memory)
+            s: data.batches(found[s], labels[s], data.evaluation_batch_size, keep=True)
             for s in SPLITS
         }
-        digest = hashlib.sha256(" ".join(classes).encode())
-        for made in (train, *splits.values()):
-            digest.update(made.fingerprint().encode())
         told = [f"{split}: {counted(labels[split], classes)}" for split in SPLITS]
         return Dataset(
             train=train,
@@ -210,7 +220,7 @@ class video_classification:
             batch_size=data.batch_size,
             evaluation_batch_size=data.evaluation_batch_size,
             units=("clips", float(data.batch_size)),
-            fingerprint=digest.hexdigest(),
+            fingerprint=joint_fingerprint((train, *splits.values()), before=" ".join(classes)),
             notes=[*told, *(note for clips in found.values() for note in clips.notes)],
         )
 
