@@ -5,33 +5,18 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lstm_jax.config import (
-    Fraction,
-    PositiveInt,
-    Seed,
-    part_of,
-    register,
-    values_of,
-    write_atomically,
-)
-from lstm_jax.data.held_out import SPLITS
+from lstm_jax.config import register, values_of, write_atomically
 from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.memory_problem import ArrayBatches
-from lstm_jax.data.video_anomalies import (
-    VIDEO_ANOMALIES,
-    Segment,
-    anomalous_steps,
-    inject_into_video,
-)
-from lstm_jax.data.video_sources import VideoSource
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.data.video_anomalies import VIDEO_ANOMALIES, Segment, anomalous_steps
+from lstm_jax.errors import UserError
 from lstm_jax.json_files import read_json
 from lstm_jax.models.frame_forecaster import FrameForecaster, apply, brightness
 from lstm_jax.tasks.anomaly_scores import detection, moving_mean, roc_auc
@@ -49,6 +34,7 @@ from lstm_jax.tasks.task import (
     no_carry,
 )
 from lstm_jax.tasks.video_anomaly_figures import draw_detection
+from lstm_jax.tasks.video_anomaly_options import AnomalousVideo, VideoAnomalyScore
 
 METRICS = (
     Metric("mse", "squared error of the next frame", decimals=3),
@@ -58,103 +44,6 @@ METRICS = (
 _NORMAL, _FIGURES = "normal.json", "anomalies.json"
 _COPY = "copy of the frame before"
 _LEAST = 1e-6  # squared error of a frame whose logarithm is finite: that of a copy is 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AnomalousVideo:
-    """A video cut by time into training, validation and test, and what is put into the test.
-
-    Attributes:
-      source: where the video comes from.
-      validation_share: share of the frames for validation, behind those to train on.
-      test_share: share of the frames for the test, the last ones.
-      window: frames of a training example.
-      context: frames read before the first one that is forecast.
-      batch_size: windows in a step.
-      evaluation_batch_size: windows in a batch of an evaluation.
-      anomalies: how many are put into the test; see `lstm_jax.data.video_anomalies`.
-      shortest: frames of the shortest anomaly.
-      longest: frames of the longest.
-      seed: of the order of the windows; the anomalies do not depend on it.
-    """
-
-    source: VideoSource = part_of("video_source", "video_file", inline=True)
-    validation_share: Fraction = 0.15
-    test_share: Fraction = 0.35
-    window: PositiveInt = 16
-    context: PositiveInt = 4
-    batch_size: PositiveInt = 8
-    evaluation_batch_size: PositiveInt = 8
-    anomalies: PositiveInt = 6
-    shortest: PositiveInt = 10
-    longest: PositiveInt = 16
-    seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        if self.context >= self.window:
-            raise ConfigError(
-                f"context: must be below the window's {self.window} frames, got {self.context}"
-            )
-        if self.longest < self.shortest:
-            raise ConfigError(
-                f"longest: must not be below shortest, {self.shortest}, got {self.longest}"
-            )
-        if self.validation_share + self.test_share >= 1:
-            raise ConfigError("validation_share and test_share together must be below 1")
-
-    @functools.cached_property
-    def video(self) -> np.ndarray:
-        """All frames, which a command decodes once."""
-        return self.source.read()
-
-    def splits(self) -> dict[str, np.ndarray]:
-        """The frames of every split, in the order of time, without anomalies.
-
-        Raises:
-          UserError: a split has no window.
-        """
-        video = self.video
-        test = round(len(video) * (1 - self.test_share))
-        validation = test - round(len(video) * self.validation_share)
-        parts = np.split(video, [validation, test])
-        found: dict[str, np.ndarray] = dict(zip(SPLITS, parts, strict=True))
-        for split, frames in found.items():
-            if len(frames) < self.window:
-                raise UserError(
-                    f"data.source: {len(video):,} frames are too few: the {split} split has "
-                    f"{len(frames):,}, and a window {self.window}"
-                )
-        return found
-
-    def injected(self, test: np.ndarray) -> tuple[np.ndarray, list[Segment]]:
-        """The test's frames with anomalies, always the same ones."""
-        try:
-            return inject_into_video(
-                test,
-                self.anomalies,
-                (self.shortest, self.longest),
-                self.context,
-                np.random.default_rng(0),
-            )
-        except ValueError as error:
-            raise UserError(f"data.anomalies: {error}") from None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class VideoAnomalyScore:
-    """What the score of a step from one frame to the next is, and when it is an alarm.
-
-    Attributes:
-      sides: "above": how far the logarithm of the frame's squared error lies above that of normal
-        validation frames, in their deviations; "both": how far it lies above or below, since what
-        stands still where something should move has too small an error.
-      smoothing: steps around each whose mean is its score.
-      false_alarms: share of the normal validation scores that lie above the threshold.
-    """
-
-    sides: Literal["above", "both"] = "both"
-    smoothing: PositiveInt = 3
-    false_alarms: Fraction = 0.05
 
 
 class Errors(NamedTuple):
