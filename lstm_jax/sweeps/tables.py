@@ -40,7 +40,7 @@ def _write_parquet(rows: Rows, path: Path) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UserError("a Parquet file needs pyarrow: pip install pyarrow") from None
+        raise UserError("a Parquet file needs pyarrow: pip install 'lstm_jax[parquet]'") from None
     columns = {name: pyarrow.array([row.get(name) for row in rows]) for name in _names(rows)}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 

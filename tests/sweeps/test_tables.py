@@ -35,6 +35,6 @@ def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=message):
             write_table(_ROWS, tmp_path / path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
-    with pytest.raises(UserError, match="needs pyarrow: pip install pyarrow"):
+    with pytest.raises(UserError, match=r"needs pyarrow: pip install 'lstm_jax\[parquet\]'"):
         write_table(_ROWS, tmp_path / "a.parquet")
     assert not list(tmp_path.iterdir())
