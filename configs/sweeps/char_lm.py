@@ -8,6 +8,8 @@ from lstm_jax.sweeps import choice, loguniform, sweep, uniform
 
 def get_sweep(mode: str = ""):
     """`:smoke` runs the same in a minute."""
+    if mode not in ("", "smoke"):
+        raise ValueError(f"there is no mode {mode!r}; there is: smoke")
     smoke = mode == "smoke"
     return sweep(
         "configs/text/char_lm.py:smoke" if smoke else "configs/text/char_lm.py",

@@ -7,6 +7,7 @@ import pytest
 
 from lstm_jax.cli.main import main
 from lstm_jax.sweeps.study import load_study
+from tests.conftest import REPOSITORY
 from tests.runs import command
 
 optuna = pytest.importorskip("optuna")
@@ -52,6 +53,12 @@ def test_bad_input_is_told_before_anything_is_there(tmp_path, capsys, options, m
     assert main(_arguments(tmp_path / "s", *options)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_a_file_of_a_search_says_which_modes_it_has(tmp_path, capsys):
+    file = REPOSITORY / "configs/sweeps/char_lm.py"
+    assert main(["sweep", f"--sweep={file}:smok", f"--workdir={tmp_path / 's'}"]) == 2
+    assert "there is no mode 'smok'; there is: smoke" in capsys.readouterr().err
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, capsys):
