@@ -1,31 +1,30 @@
 """From recordings to what a network reads: decoded by threads, broken ones told, kept on disk."""
 
-import collections
 import dataclasses
 import functools
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import Array
-from lstm_jax.config import PositiveFloat, PositiveInt, Range
+from lstm_jax.config import NonNegativeInt, PositiveFloat, PositiveInt, Range
 from lstm_jax.data.audio_features import AudioFeatures
-from lstm_jax.data.audio_files import Audio, BrokenAudio, change_speed, read_audio
+from lstm_jax.data.audio_files import BrokenAudio
 from lstm_jax.data.feature_cache import Cached, FeatureCache
+from lstm_jax.data.processes import in_order, pool
+from lstm_jax.data.recordings import Read, Recording, Wanted, read_recording
 from lstm_jax.errors import UserError
 
 _VERSION = 1  # of how features are computed; another one makes all that is cached anew
 _TOLD = 3  # sentences about recordings that are left out
 Speed = Annotated[int, Range(10, 1000)]  # percent
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+Found = TypeVar("Found")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,7 @@ class AudioReading:
         bounds the memory that reading takes.
       may_be_silent: whether a recording without any sound can be used.
       workers: threads that read and decode.
+      processes: processes of their own that do it in place of threads; 0 for none.
       cache: a folder that keeps features by content and settings, so that a second run need not
         compute them, and so that they are not held in memory; None for none.
     """
@@ -46,21 +46,8 @@ class AudioReading:
     max_seconds: PositiveFloat | None = None
     may_be_silent: bool = False
     workers: PositiveInt = 4
+    processes: NonNegativeInt = 0
     cache: str | None = None
-
-
-class Recording(Protocol):
-    """What is read: a recording, and what is known to be wrong with it."""
-
-    @property
-    def audio(self) -> Audio:
-        """The sound."""
-        ...
-
-    @property
-    def problem(self) -> str:
-        """A sentence that says why it cannot be used; empty if nothing is known."""
-        ...
 
 
 class AudioInputs(NamedTuple):
@@ -87,7 +74,7 @@ def read_inputs(
 ) -> AudioInputs:
     """The features of recordings, in their order, on no scale of a training set.
 
-    Memory: a few waveforms for each thread, and the features, unless there is a cache.
+    Memory: a few waveforms for each thread or process, and the features, unless there is a cache.
 
     >>> from lstm_jax.data.utterances import generated_speech
     >>> speech = generated_speech(size=20)()["test"]
@@ -106,9 +93,9 @@ def read_inputs(
       UserError: a recording cannot be used and is not to be skipped, or none is left.
     """
     cache = FeatureCache(Path(reading.cache).expanduser()) if reading.cache else None
-    read = functools.partial(_read, features, reading, cache, speeds)
+    read = functools.partial(read_recording, _wanted(features, reading, cache, speeds))
     kept, rows, problems = [], [], []
-    for row, found in enumerate(_in_threads(read, recordings, reading.workers)):
+    for row, found in enumerate(_in_parallel(read, recordings, reading)):
         if isinstance(found, BrokenAudio):
             if reading.broken == "refuse":
                 raise UserError(f"{name}: {found}; with broken=skip such a recording is left out")
@@ -124,6 +111,17 @@ def read_inputs(
     )
 
 
+def _in_parallel(
+    read: Callable[[Recording], Found], recordings: Sequence[Recording], reading: AudioReading
+) -> Iterator[Found]:
+    """The results in order; no more than two recordings a worker are begun and not yet taken."""
+    if reading.processes:
+        yield from in_order(read, recordings, pool(reading.processes), 2 * reading.processes)
+        return
+    with ThreadPoolExecutor(reading.workers) as threads:
+        yield from in_order(read, recordings, threads, 2 * reading.workers)
+
+
 def _notes(name: str, recordings: Sequence[Recording], problems: Sequence[str]) -> list[str]:
     if not problems:
         return []
@@ -131,63 +129,30 @@ def _notes(name: str, recordings: Sequence[Recording], problems: Sequence[str]) 
     return [f"{name}: {len(problems):,} of {len(recordings):,} recordings are left out: {told}"]
 
 
-class _Read(NamedTuple):
-    """A recording at a speed: its key, and its samples if its features are not cached."""
-
-    key: str
-    samples: np.ndarray | None
-
-
-def _read(
+def _wanted(
     features: AudioFeatures,
     reading: AudioReading,
     cache: FeatureCache | None,
     speeds: Sequence[int],
-    recording: Recording,
-) -> list[_Read] | BrokenAudio:
-    try:
-        if recording.problem:
-            raise BrokenAudio(recording.problem)
-        content = recording.audio.content()
-        keys = [_key(content, features, reading, speed) for speed in speeds]
-        if cache and all(cache.get(key) is not None for key in keys):
-            return [_Read(key, None) for key in keys]
-        samples = read_audio(
-            recording.audio,
-            features.sample_rate,
-            content=content,
-            max_seconds=reading.max_seconds,
-            may_be_silent=reading.may_be_silent,
-        )
-        made = [samples if speed == 100 else change_speed(samples, speed) for speed in speeds]
-        for one in made:
-            _require_frame(recording.audio.name, one, features)
-    except BrokenAudio as error:
-        return error
-    return [_Read(key, one) for key, one in zip(keys, made, strict=True)]
-
-
-def _require_frame(name: str, samples: np.ndarray, features: AudioFeatures) -> None:
-    if not features.frames(len(samples)):
-        raise BrokenAudio(
-            f"{name} lasts {1000 * len(samples) / features.sample_rate:.1f} milliseconds, less "
-            f"than the {features.window_ms:g} of a frame"
-        )
-
-
-def _key(content: bytes, features: AudioFeatures, reading: AudioReading, speed: int) -> str:
+) -> Wanted:
     settings = dataclasses.asdict(features)
     if features.normalization != "utterance":
         settings["normalization"] = "none"  # the scale of a training set comes behind
     # What makes a recording one that cannot be used is part of the key: it is not looked at again.
-    settings |= {"version": _VERSION, "speed": speed, "max_seconds": reading.max_seconds}
+    settings |= {"version": _VERSION, "max_seconds": reading.max_seconds}
     settings |= {"may_be_silent": reading.may_be_silent}
-    whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    whole.update(content)
-    return whole.hexdigest()
+    return Wanted(
+        sample_rate=features.sample_rate,
+        window=features.window,
+        speeds=speeds,
+        max_seconds=reading.max_seconds,
+        may_be_silent=reading.may_be_silent,
+        cache=cache,
+        keys=[json.dumps({**settings, "speed": speed}, sort_keys=True) for speed in speeds],
+    )
 
 
-def _computed(features: AudioFeatures, one: _Read, cache: FeatureCache | None) -> Any:
+def _computed(features: AudioFeatures, one: Read, cache: FeatureCache | None) -> Any:
     """The features of a recording, or its key, under which the cache has them."""
     if one.samples is None:
         return one.key
@@ -216,21 +181,3 @@ def _extract(features: AudioFeatures, samples: Array, lengths: Array) -> tuple[A
     if features.normalization == "training":
         return features.unscaled(samples, lengths)
     return features(samples, lengths)
-
-
-def _in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """The results in order; no more than two items a thread are begun and not yet taken."""
-    begun: collections.deque[Future[Result]] = collections.deque()
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            for item in items:
-                begun.append(threads.submit(work, item))
-                if len(begun) >= 2 * workers:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
-        finally:
-            for future in begun:
-                future.cancel()

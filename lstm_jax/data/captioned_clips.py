@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from lstm_jax.config import Fraction, PositiveInt, Range, register
+from lstm_jax.config import Fraction, NonNegativeInt, PositiveInt, Range, register
 from lstm_jax.data.clips import Clips, ClipSource, clips_of_files, generated_clips, read_videos
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths
 from lstm_jax.data.moving_mnist import blobs, read_digits
@@ -33,6 +33,7 @@ def captioned_videos(
     width: PositiveInt = 64,
     color: Literal["rgb", "grey"] = "rgb",
     broken: Broken = "refuse",
+    processes: NonNegativeInt = 0,
 ) -> ClipSource:
     """Tables with a video a line: its file, a tab, and the sentence that says what happens.
 
@@ -51,6 +52,7 @@ def captioned_videos(
       width: of a frame, pixels.
       color: whether frames are in colour.
       broken: whether a file that is no whole video is refused, or skipped and counted.
+      processes: that decode, of their own, the clips of the next batch among them; 0 for none.
 
     Raises:
       ConfigError: no table is named, or the shares leave nothing to train on.
@@ -74,11 +76,11 @@ def captioned_videos(
         found = {}
         for split, rows in read_splits(paths, taken, read_one).items():
             files = [(Path(name), text) for name, text in rows]
-            found[split] = clips_of_files(path_field(split), files, size, frames, broken)
+            found[split] = clips_of_files(path_field(split), files, size, frames, broken, processes)
         return found
 
     def read_file(where: str, file: Path) -> Clips:
-        return read_videos(where, file, size, frames, broken)
+        return read_videos(where, file, size, frames, broken, processes)
 
     return ClipSource(size, frames, read, read_file)
 

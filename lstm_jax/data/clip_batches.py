@@ -1,6 +1,5 @@
 """Batches of clips, decoded when they are asked for."""
 
-import functools
 import hashlib
 
 import numpy as np
@@ -47,7 +46,8 @@ class ClipBatches:
         self.batch_size = batch_size
         self._clips, self._labels, self._seed = clips, labels, seed
         self._shape = (frames, *size)
-        self._load = functools.lru_cache(memory // int(np.prod(self._shape)))(clips.load)
+        self._kept: dict[int, np.ndarray] = {}  # the one last used stands last
+        self._most = memory // int(np.prod(self._shape))
 
     def __len__(self) -> int:
         return -(-len(self._labels) // self.batch_size)
@@ -57,10 +57,9 @@ class ClipBatches:
 
     def at(self, epoch: int, index: int) -> dict[str, np.ndarray]:
         """A batch of an epoch."""
-        order = np.arange(len(self._labels))
-        if self._seed is not None:
-            order = np.random.default_rng((self._seed, epoch)).permutation(order)
-        rows = order[index * self.batch_size :][: self.batch_size]
+        rows = self._rows(epoch, index)
+        soon = [*rows.tolist(), *self._rows_after(epoch, index).tolist()]
+        self._clips.begin([row for row in soon if row not in self._kept])
         batch = {
             "clips": np.zeros((self.batch_size, *self._shape), np.uint8),
             "clips_lengths": np.zeros(self.batch_size, np.int32),
@@ -74,6 +73,25 @@ class ClipBatches:
             batch["clips"][i, : len(clip)] = clip
             batch["clips_lengths"][i] = len(clip)
         return batch
+
+    def _rows(self, epoch: int, index: int) -> np.ndarray:
+        order = np.arange(len(self._labels))
+        if self._seed is not None:
+            order = np.random.default_rng((self._seed, epoch)).permutation(order)
+        return order[index * self.batch_size :][: self.batch_size]
+
+    def _rows_after(self, epoch: int, index: int) -> np.ndarray:
+        """Those of the next batch; behind the last of an evaluation none comes."""
+        if index + 1 < len(self) or self._seed is None:
+            return self._rows(epoch, index + 1)
+        return self._rows(epoch + 1, 0)
+
+    def _load(self, row: int) -> np.ndarray:
+        clip = self._kept.pop(row) if row in self._kept else self._clips.load(row)
+        self._kept[row] = clip
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        return clip
 
     def fingerprint(self) -> str:
         """A digest of names, classes and the first clip: all would have to be decoded."""

@@ -4,22 +4,28 @@ A source checks its fields when it is made and reads when it is called, so that 
 be used where its data are gone.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_jax.config import Fraction, PositiveInt, Range, Seed, register
+from lstm_jax.config import Fraction, NonNegativeInt, PositiveInt, Range, Seed, register
 from lstm_jax.data.class_folders import class_files
 from lstm_jax.data.held_out import SPLITS, path_field, require_paths
 from lstm_jax.data.labelled_series import hold_out_of_every_class
 from lstm_jax.data.motions import MOTIONS, draw_motion
 from lstm_jax.data.moving_mnist import blobs, read_digits
+from lstm_jax.data.processes import Ahead
 from lstm_jax.data.video_files import Broken, FrameSize, read_clip, spread_evenly, usable
 from lstm_jax.errors import UserError
 
 _DIGIT = 28
+
+
+def _not_ahead(rows: Sequence[int]) -> None:
+    del rows
 
 
 class Clips(NamedTuple):
@@ -30,18 +36,25 @@ class Clips(NamedTuple):
       labels: the class of each; empty if it is not known.
       load: the frames of a clip by its number, bytes [time, height, width, channels].
       notes: what is worth telling of them.
+      begin: is told the numbers of the clips that are needed next, which may be made meanwhile.
     """
 
     names: Sequence[str]
     labels: Sequence[str]
     load: Callable[[int], np.ndarray]
     notes: Sequence[str] = ()
+    begin: Callable[[Sequence[int]], None] = _not_ahead
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Clips":
         """Some of them."""
         chosen = [int(row) for row in rows]
         names, labels = ([known[row] for row in chosen] for known in (self.names, self.labels))
-        return Clips(names, labels, lambda row: self.load(chosen[row]))
+        return Clips(
+            names,
+            labels,
+            lambda row: self.load(chosen[row]),
+            begin=lambda rows: self.begin([chosen[row] for row in rows]),
+        )
 
 
 class ClipSource(NamedTuple):
@@ -74,6 +87,7 @@ def clip_folders(
     width: PositiveInt = 112,
     color: Literal["rgb", "grey"] = "rgb",
     broken: Broken = "refuse",
+    processes: NonNegativeInt = 0,
 ) -> ClipSource:
     """A folder with a folder for each class, and in it a video file for each clip.
 
@@ -91,6 +105,7 @@ def clip_folders(
       width: of a frame, pixels.
       color: whether frames are in colour.
       broken: whether a file that is no whole video is refused, or skipped and counted.
+      processes: that decode, of their own, the clips of the next batch among them; 0 for none.
 
     Raises:
       ConfigError: no folder is named, or the shares leave nothing to train on.
@@ -103,7 +118,7 @@ def clip_folders(
     def read() -> Mapping[str, Clips]:
         found = {
             split: clips_of_files(
-                path_field(split), _labelled_files(split, roots), size, frames, broken
+                path_field(split), _labelled_files(split, roots), size, frames, broken, processes
             )
             for split, roots in paths.items()
             if roots
@@ -120,7 +135,7 @@ def clip_folders(
         return {split: found[split] for split in SPLITS}
 
     def read_file(where: str, file: Path) -> Clips:
-        return read_videos(where, file, size, frames, broken)
+        return read_videos(where, file, size, frames, broken, processes)
 
     return ClipSource(size, frames, read, read_file)
 
@@ -135,10 +150,12 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def read_videos(where: str, path: Path, size: FrameSize, frames: int, broken: Broken) -> Clips:
+def read_videos(
+    where: str, path: Path, size: FrameSize, frames: int, broken: Broken, processes: int = 0
+) -> Clips:
     """The clip of a video, or those of the videos of a folder, without labels."""
     files = _visible(path) if path.is_dir() else [path]
-    return clips_of_files(where, [(one, "") for one in files], size, frames, broken)
+    return clips_of_files(where, [(one, "") for one in files], size, frames, broken, processes)
 
 
 def clips_of_files(
@@ -147,6 +164,7 @@ def clips_of_files(
     size: FrameSize,
     frames: int,
     broken: Broken,
+    processes: int = 0,
 ) -> Clips:
     """Clips of video files with their labels: frames evenly spread over each.
 
@@ -156,19 +174,24 @@ def clips_of_files(
       size: of a frame.
       frames: the most of a clip.
       broken: whether a file that is no whole video is refused, or skipped and counted.
+      processes: that decode; 0 for this one alone.
 
     Raises:
       UserError: a file cannot be read and is to be refused, or none can.
     """
-    counts, notes = usable(where, [file for file, _ in files], broken)
+    counts, notes = usable(where, [file for file, _ in files], broken, processes)
     kept = [(file, label) for file, label in files if file in counts]
+    names, labels = [str(file) for file, _ in kept], [label for _, label in kept]
 
-    def load(row: int) -> np.ndarray:
+    def decode(row: int) -> Callable[[], np.ndarray]:
         file = kept[row][0]
         chosen = spread_evenly(counts[file], min(frames, counts[file]))
-        return read_clip(where, file, size, chosen.tolist())
+        return functools.partial(read_clip, where, file, size, chosen.tolist())
 
-    return Clips([str(file) for file, _ in kept], [label for _, label in kept], load, notes)
+    if not processes:
+        return Clips(names, labels, lambda row: decode(row)(), notes)
+    ahead = Ahead(decode, processes)
+    return Clips(names, labels, ahead.load, notes, ahead.begin)
 
 
 @register("clip_source")

@@ -6,12 +6,14 @@ nothing but the file that was named.
 """
 
 import errno
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from lstm_jax.data.processes import in_order, pool
 from lstm_jax.errors import UserError
 
 Broken = Literal["refuse", "skip"]
@@ -113,26 +115,31 @@ def spread_evenly(count: int, wanted: int) -> np.ndarray:
     return ((np.arange(wanted) + 0.5) * count / wanted).astype(int)
 
 
-def usable(where: str, files: Sequence[Path], broken: Broken) -> tuple[dict[Path, int], list[str]]:
+def usable(
+    where: str, files: Sequence[Path], broken: Broken, processes: int = 0
+) -> tuple[dict[Path, int], list[str]]:
     """The files that can be read with how many frames each has, and what is worth telling.
 
     Args:
       where: what named the files, for messages.
       files: the files.
       broken: whether one that cannot be read is refused, or skipped and counted.
+      processes: how many look at them; 0 for this one alone.
 
     Raises:
       UserError: a file cannot be read and is to be refused, or none can.
     """
     found: dict[Path, int] = {}
     skipped: list[str] = []
-    for file in files:
-        try:
-            found[file] = count_frames(where, file)
-        except UserError as error:
-            if broken == "refuse":
-                raise UserError(f"{error} (data.broken=skip leaves such files out)") from None
-            skipped.append(str(error).removeprefix(f"{where}: "))
+    look = functools.partial(_frames_or_error, where)
+    looks = in_order(look, files, pool(processes), 4 * processes) if processes else map(look, files)
+    for file, seen in zip(files, looks, strict=True):
+        if isinstance(seen, int):
+            found[file] = seen
+            continue
+        if broken == "refuse":
+            raise UserError(f"{seen} (data.broken=skip leaves such files out)")
+        skipped.append(str(seen).removeprefix(f"{where}: "))
     if not found:
         raise UserError(f"{where}: none of {len(files):,} files can be read; {skipped[0]}")
     if not skipped:
@@ -140,6 +147,13 @@ def usable(where: str, files: Sequence[Path], broken: Broken) -> tuple[dict[Path
     more = f"; and {len(skipped) - _TOLD:,} more" if len(skipped) > _TOLD else ""
     told = "; ".join(skipped[:_TOLD])
     return found, [f"{len(skipped):,} of {len(files):,} files were skipped: {told}{more}"]
+
+
+def _frames_or_error(where: str, file: Path) -> int | UserError:
+    try:
+        return count_frames(where, file)
+    except UserError as error:
+        return error
 
 
 def _opened(where: str, file: Path) -> Any:

@@ -1,13 +1,12 @@
 """From recordings to features: in order, broken ones refused or counted, the cache never wrong."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
 
-from lstm_jax.data import audio_inputs
+from lstm_jax.data import recordings as reading_of_one
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_files import AudioFile, AudioSamples
 from lstm_jax.data.audio_inputs import AudioReading, features_of, read_inputs
@@ -36,6 +35,17 @@ def test_features_come_in_order_from_any_number_of_threads():
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, features_of(FEATURES, recording.audio.samples))
         assert len(a) == FEATURES.frames(len(recording.audio.samples))
+
+
+def test_processes_give_the_same_and_tell_what_is_broken_in_the_same_words(tmp_path):
+    recordings = [broken(tmp_path)[number] for number in (0, 2, 5)]
+    threads, processes = AudioReading(broken="skip"), AudioReading(broken="skip", processes=2)
+    one, other = (read_inputs(recordings, FEATURES, how) for how in (threads, processes))
+    assert (one.rows, one.notes) == (other.rows, other.notes) == ([0, 2], one.notes)
+    for a, b in zip(one.sequences, other.sequences, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(UserError, match=r"train: .*cut.wav is cut off.*; with broken=skip such a"):
+        read_inputs(recordings, FEATURES, AudioReading(processes=2), name="train")
 
 
 def test_speeds_make_longer_and_shorter_ones():
@@ -85,7 +95,7 @@ def test_a_cache_saves_the_work_and_changes_nothing(tmp_path, monkeypatch):
     reading = AudioReading(cache=str(tmp_path / "cache"))
     first = read_inputs(GOOD, FEATURES, reading)
     with monkeypatch.context() as patch:
-        patch.setattr(audio_inputs, "read_audio", None)  # nothing is decoded
+        patch.setattr(reading_of_one, "read_audio", None)  # nothing is decoded
         second = read_inputs(GOOD, FEATURES, reading)
     for x, y, z in zip(plain.sequences, first.sequences, second.sequences, strict=True):
         np.testing.assert_array_equal(x, y)
@@ -123,23 +133,6 @@ def test_another_content_under_one_name_is_another_recording(tmp_path):
         soundfile.write(audio.path, noise(500, seed), 8000, subtype="FLOAT")
         found = read_inputs([Utterance("text", audio, "a")], FEATURES, reading)
         np.testing.assert_array_equal(found.sequences[0], features_of(FEATURES, noise(500, seed)))
-
-
-def test_memory_is_bounded_by_the_threads():
-    alive, most, lock = 0, 0, threading.Lock()
-
-    def work(item):
-        nonlocal alive, most
-        with lock:
-            alive += 1
-            most = max(most, alive)
-        return item
-
-    for number, item in enumerate(audio_inputs._in_threads(work, range(100), 3)):
-        assert item == number
-        with lock:
-            alive -= 1
-    assert most <= 6
 
 
 def test_a_torn_or_changed_file_of_the_cache_is_made_anew(tmp_path):

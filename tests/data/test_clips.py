@@ -148,6 +148,46 @@ def test_folders_of_classes_are_read(folder):
     assert short.read_file("--input", folder / "dusk").load(4).shape == (10, 8, 8, 3)
 
 
+def test_processes_decode_the_same_batches_and_what_comes_next(folder, tmp_path):
+    def batches(processes):
+        source = clip_folders(path=(str(folder),), frames=4, height=8, width=8, processes=processes)
+        clips = source.read()["train"]
+        labels = np.arange(7, dtype=np.int32)
+        return ClipBatches(clips, labels, source.size, 4, batch_size=3, seed=5, memory=2 * 768)
+
+    one, other = batches(0), batches(2)
+    assert one.fingerprint() == other.fingerprint()
+    for epoch, index in ((0, 0), (0, 1), (0, 2), (1, 0), (0, 1)):
+        for name, values in one.at(epoch, index).items():
+            np.testing.assert_array_equal(values, other.at(epoch, index)[name])
+    (tmp_path / "dawn").mkdir()
+    (tmp_path / "dawn/a.avi").symlink_to(folder / "dawn/0.avi")
+    (tmp_path / "dawn/b.avi").write_bytes(b"no video")
+    with pytest.raises(UserError, match=r"data.path: .*b.avi is no video.*data\.broken=skip"):
+        clip_folders(path=(str(tmp_path),), processes=2).read()
+    # What is gone after it was looked at is told when its batch comes.
+    source = clip_folders(path=(str(tmp_path),), processes=2)
+    clips = source.read_file("--input", tmp_path / "dawn/a.avi")
+    (tmp_path / "dawn/a.avi").unlink()
+    clips.begin([0])
+    with pytest.raises(UserError, match=r"--input: .*a\.avi is no video that can be read"):
+        clips.load(0)
+
+
+def test_the_clips_of_the_next_batch_are_begun_and_kept_ones_are_not():
+    begun = []
+    load = lambda row: np.zeros((2, 4, 4, 1), np.uint8)  # noqa: E731
+    clips = Clips(list("abcde"), [""] * 5, load, begin=begun.append)
+    size, labels = FrameSize(4, 4, 1), np.zeros(5, np.int32)
+    batches = ClipBatches(clips, labels, size, 2, batch_size=2, memory=2 * 32)
+    for index in (0, 1, 2, 0):
+        batches[index]
+    assert begun == [[0, 1, 2, 3], [2, 3, 4], [4], [0, 1, 2]]
+    trained = ClipBatches(clips.take([3, 4]), labels[:2], size, 2, batch_size=2, seed=0)
+    trained.at(0, 0)
+    assert sorted(begun[-1]) == [3, 3, 4, 4]
+
+
 def test_folders_that_cannot_be_read_are_told(folder, tmp_path):
     def read(path, **options):
         return clip_folders(path=(str(path),), height=8, width=8, **options).read()

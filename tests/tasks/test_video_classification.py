@@ -101,3 +101,23 @@ def test_a_users_videos_are_classified(run, tmp_path, capsys):
     file.write_bytes(b"")
     assert main(["predict", f"--workdir={run}", f"--input={file}"]) == 2
     assert "own.avi is empty" in capsys.readouterr().err
+
+
+def test_a_broken_file_is_told_in_a_sentence_by_other_processes_too(tmp_path, capsys):
+    pytest.importorskip("av", reason="PyAV, the extra [video], is not installed")
+    from tests.data.test_video_files import write_video
+
+    for name in ("dawn", "dusk"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        write_video(tmp_path / "videos" / name / "a.avi", np.zeros((4, 16, 16, 3), np.uint8))
+    (tmp_path / "videos/dusk/b.avi").write_bytes(b"no video")
+    told = []
+    for processes in (0, 2):
+        fields = {"path": tmp_path / "videos", "processes": processes}
+        overrides = [f"--config.data.{name}={value}" for name, value in fields.items()]
+        workdir = f"--workdir={tmp_path / 'run'}"
+        assert main(["train", f"--config={CONFIG}:folders", workdir, *overrides]) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    assert "data.path: " in told[0]
+    assert "b.avi is no video that can be read" in told[0]
