@@ -143,8 +143,7 @@ class video_anomaly_detection:
         """Sets the threshold by the validation frames; draws errors and scores over time."""
         validation = self.errors(params, self.data.splits()["validation"])
         normal = {name: self._normal(errors) for name, errors in validation._asdict().items()}
-        if not (assets / _NORMAL).exists():
-            write_atomically(assets / _NORMAL, json.dumps(normal, indent=2) + "\n")
+        write_atomically(assets / _NORMAL, json.dumps(normal, indent=2) + "\n")
         told, errors, judged, segments = self._found(assets, params)
         for folder in (assets, figures):
             write_atomically(folder / _FIGURES, json.dumps(told, indent=2) + "\n")

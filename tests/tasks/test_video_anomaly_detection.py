@@ -112,6 +112,11 @@ def test_the_threshold_is_a_quantile_and_a_file_is_scored_by_it(run, tmp_path, c
     alarms = np.array(smooth) > normal["threshold"]
     assert detection(np.array(smooth), alarms, normal["threshold"])["recall"] == 1
 
+    # A run that goes on, with other parameters in the end, has another threshold.
+    (tmp_path / "normal.json").write_text("{}")
+    task.draw(tmp_path, params, tmp_path)
+    assert json.loads((tmp_path / "normal.json").read_text())["forecast"] == normal
+
     noise = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     file = write_video(tmp_path / "noise.avi", noise)
     capsys.readouterr()
