@@ -14,14 +14,24 @@ Own texts: --config.data.source=csv_file --config.data.path=texts.csv (columns t
 from lstm_jax.training import experiment
 
 STEPS = ("remove_markup", "lowercase", "split_punctuation", "one_line")
-MODES = ("pretrained", "backward", "adversarial", "smoke", "smoke_pretrained")
+MODES = (
+    "pretrained",
+    "backward",
+    "adversarial",
+    "ngrams",
+    "smoke",
+    "smoke_pretrained",
+    "smoke_ngrams",
+)
 
 
 def get_config(mode: str = ""):
     """`:pretrained` starts from a language model, `:backward` from one that reads from the end.
 
     `:adversarial` goes on from the run of `:pretrained`, against the worst of near neighbours.
-    `:smoke` and `:smoke_pretrained` run the same code in seconds, on generated sentences.
+    `:ngrams` goes on from the run of `:adversarial`, with a vote of n-grams beside the network.
+    `:smoke`, `:smoke_pretrained` and `:smoke_ngrams` run the same code in seconds, on generated
+    sentences.
     """
     if mode and mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
@@ -68,12 +78,16 @@ def get_config(mode: str = ""):
             "gate_statistics": False,
         },
     }
-    if mode.endswith(("pretrained", "backward", "adversarial")):
+    if mode.endswith(("pretrained", "backward", "adversarial")) or mode == "ngrams":
         _start_from_language_model(values, backward=mode == "backward")
     if mode == "adversarial":
         _go_on_against_neighbours(values)
+    if mode == "ngrams":
+        _go_on_with_ngrams(values)
     if smoke:
         _make_small(values)
+    if mode == "smoke_ngrams":
+        values["data"]["ngrams"] = 2
     return experiment(**values)
 
 
@@ -101,6 +115,15 @@ def _go_on_against_neighbours(values):
     values["loss"] = {"adversarial": 1.0}  # weight beside the plain loss
     values["model"]["dropout"]["words"] = 0.15
     values["train"]["duration"] = "5 epochs"
+
+
+def _go_on_with_ngrams(values):
+    """The network as it is beside words, pairs and triples; each learns from texts of its own."""
+    values["init_from"] = {"workdir": "runs/imdb_adversarial", "take": ("^(?!ngrams/)",)}
+    values["data"] |= {"tokenizer_from": "runs/imdb_adversarial", "ngrams": 3}
+    values["model"]["dropout"] |= {"words": 0.15, "parts": 1.0}
+    values["groups"] = {"learning_rates": ("^ngrams/=1.0", "^(?!ngrams/)=0.1")}
+    values["train"]["duration"] = "3 epochs"
 
 
 def _make_small(values):

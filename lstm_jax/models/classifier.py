@@ -93,7 +93,7 @@ class RecurrentClassifier(nn.Module, kw_only=True):
           deterministic: no dropout; otherwise the key "dropout" is needed.
         """
         x_tbf, steps = self.embed(inputs), self.steps_of(lengths)
-        return self.classify(x_tbf, steps, deterministic=deterministic)
+        return self.classify(x_tbf, steps, inputs, deterministic=deterministic)
 
     def embed(self, inputs: Array) -> Array:
         """Vectors [time, batch, features] from sequences [batch, time, ...]."""
@@ -103,8 +103,18 @@ class RecurrentClassifier(nn.Module, kw_only=True):
         """How many vectors `embed` makes of sequences of these lengths."""
         return lengths
 
-    def classify(self, x_tbf: Array, lengths: Array, *, deterministic: bool = True) -> Array:
-        """Logits [batch, classes] from vectors [time, batch, features]."""
+    def classify(
+        self, x_tbf: Array, lengths: Array, inputs: Array, *, deterministic: bool = True
+    ) -> Array:
+        """Logits [batch, classes] from vectors [time, batch, features].
+
+        Args:
+          x_tbf: what `embed` makes of the inputs, or what is near it.
+          lengths: how many of the vectors are valid [batch].
+          inputs: the sequences, for a subclass that reads more of them than their vectors.
+          deterministic: no dropout.
+        """
+        del inputs
         for i, layer in enumerate(self.layers):
             rate = self.dropout.hidden if i else self.dropout.input
             x_tbf = self._drop(x_tbf, rate, x_tbf.shape[1:], deterministic)

@@ -70,7 +70,7 @@ def classification_loss(
     steps = network.steps_of(lengths)
 
     def cost(x_tbf: Array, params: Any) -> tuple[Array, Array]:
-        logits = apply(network, params, x_tbf, steps, method="classify", **noise)
+        logits = apply(network, params, x_tbf, steps, sequences, method="classify", **noise)
         targets = jax.nn.one_hot(batch["labels"], logits.shape[-1])
         if key is not None:
             targets = optax.smooth_labels(targets, options.label_smoothing)

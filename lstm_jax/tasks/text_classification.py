@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.config import (
+    NonNegativeInt,
     PositiveInt,
     Seed,
     part_of,
@@ -19,10 +20,12 @@ from lstm_jax.config import (
 from lstm_jax.data.bucketing import BucketedBatches, cut, cut_note
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled import Labelled, LabelledSource
+from lstm_jax.data.ngram_vocabulary import NGramVocabulary
 from lstm_jax.data.text_steps import apply_steps
 from lstm_jax.data.tokenizers import UNKNOWN, Tokenizer, load_tokenizer
 from lstm_jax.errors import UserError
 from lstm_jax.models.naive_bayes import naive_bayes
+from lstm_jax.models.ngram_votes import log_ratios
 from lstm_jax.models.text_classifier import TextClassifier, TextDropout
 from lstm_jax.tasks.bucketed import bucketed_dataset
 from lstm_jax.tasks.class_labels import (
@@ -41,7 +44,7 @@ from lstm_jax.tasks.classification_figures import draw_confusion, write_errors
 from lstm_jax.tasks.classification_loss import ClassificationLoss
 from lstm_jax.tasks.task import FLOAT32, Compute, Dataset, Learner
 
-_VOCABULARY, _CLASSES = "vocabulary.json", "classes.json"
+_VOCABULARY, _CLASSES, _NGRAMS = "vocabulary.json", "classes.json", "ngrams.npz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,11 +55,13 @@ class LabelledTextData:
       source: where texts and classes come from.
       steps: what is done to every text before it is cut into symbols.
       tokenizer: what a symbol is.
-      tokenizer_from: the folder of a run whose tokenizer is taken, and none is learnt; for a
-        model that starts from that run's.
+      tokenizer_from: the folder of a run whose tokenizer is taken, with its n-grams if it has
+        any, and none is learnt; for a model that starts from that run's.
       max_length: symbols of a training text that are read; None for all.
       evaluation_max_length: the same for evaluation and prediction.
       keep: which part of a longer text is read: its start, its end, or half of each.
+      ngrams: symbols of the longest n-grams that have a vote beside the network; 0 for none.
+      ngram_size: the most n-grams, those that are in most training texts and in two at least.
       batch_size: texts in a step.
       evaluation_batch_size: texts in a batch of an evaluation.
       buckets: lengths to which batches are padded; each is compiled once.
@@ -71,6 +76,8 @@ class LabelledTextData:
     max_length: PositiveInt | None = 400
     evaluation_max_length: PositiveInt | None = None
     keep: Literal["start", "end", "both"] = "both"
+    ngrams: NonNegativeInt = 0
+    ngram_size: PositiveInt = 800_000
     batch_size: PositiveInt = 32
     evaluation_batch_size: PositiveInt = 64
     buckets: PositiveInt = 6
@@ -127,29 +134,43 @@ class text_classification:
         tokenizer = self._make_tokenizer(found, assets)
         classes = classes_of(label for _, label in found["train"])
         prepared = self._encode(found, tokenizer, classes)
-        dataset = self._dataset(prepared, tokenizer, classes)
+        ngrams = self._make_ngrams(prepared.ids["train"], assets)
+        marked = {split: _marked(texts, ngrams) for split, texts in prepared.ids.items()}
+        dataset = self._dataset(prepared, marked, tokenizer, classes)
         # A finished run that is only evaluated need not be ours to write to.
         if not (assets / _CLASSES).exists():
             tokenizer.save(assets / _VOCABULARY)
+            if ngrams is not None:
+                ngrams.save(assets / _NGRAMS)
             save_classes(classes, assets / _CLASSES)
-        return self._learner(tokenizer, classes, compute), dataset
+        learner = self._learner(tokenizer, classes, ngrams, compute)
+        if ngrams is None:
+            return learner, dataset
+        marks = [text[:, 1:] for text in marked["train"]]
+        labels, size = prepared.labels["train"], {"size": len(ngrams), "classes": len(classes)}
+        return _beginning_with(log_ratios(marks, labels, **size), learner), dataset
 
     def restore(self, assets: Path, compute: Compute = FLOAT32) -> Learner:
         """The learner for the tokenizer and the classes of a run."""
         tokenizer, classes = self.tokenizer(assets), load_classes(assets / _CLASSES)
-        return self._learner(tokenizer, classes, compute)
+        return self._learner(tokenizer, classes, self._ngrams(assets), compute)
 
     def tokenizer(self, assets: Path) -> Tokenizer:
         """The tokenizer of a run."""
         return load_tokenizer(assets / _VOCABULARY)
 
     def network(
-        self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute = FLOAT32
+        self,
+        tokenizer: Tokenizer,
+        classes: Sequence[str],
+        ngrams: NGramVocabulary | None = None,
+        compute: Compute = FLOAT32,
     ) -> TextClassifier:
-        """The Flax module for a tokenizer and classes."""
+        """The Flax module for a tokenizer, classes, and n-grams if there are any."""
         return TextClassifier(
             vocabulary_size=len(tokenizer),
             classes=len(classes),
+            ngrams=len(ngrams) if ngrams is not None else 0,
             dtype=compute.dtype,
             remat=compute.remat,
             **values_of(self.model),
@@ -205,9 +226,10 @@ class text_classification:
         classes, tokenizer = load_classes(assets / _CLASSES), self.tokenizer(assets)
         ids = [tokenizer.encode(self._clean(text)).ids for text in texts]
         ids = cut(ids, self.data.evaluation_max_length, self.data.keep)
-        network, data = self.network(tokenizer, classes), self.data
+        ngrams, data = self._ngrams(assets), self.data
+        network, marked = self.network(tokenizer, classes, ngrams), _marked(ids, ngrams)
         return probabilities_of(
-            network, params, ids, batch_size=data.evaluation_batch_size, buckets=data.buckets
+            network, params, marked, batch_size=data.evaluation_batch_size, buckets=data.buckets
         )
 
     def commands(self) -> Mapping[str, str]:
@@ -225,6 +247,18 @@ class text_classification:
             return load_tokenizer(folder / "assets" / _VOCABULARY)
         return self.data.tokenizer([self._clean(text) for text, _ in found["train"]])
 
+    def _make_ngrams(self, train: Sequence[np.ndarray], assets: Path) -> NGramVocabulary | None:
+        if not self.data.ngrams or (assets / _NGRAMS).exists():
+            return self._ngrams(assets)
+        if self.data.tokenizer_from is not None:
+            path = Path(self.data.tokenizer_from).expanduser() / "assets" / _NGRAMS
+            if path.exists():
+                return NGramVocabulary.load(path)
+        return NGramVocabulary.learn(train, order=self.data.ngrams, size=self.data.ngram_size)
+
+    def _ngrams(self, assets: Path) -> NGramVocabulary | None:
+        return NGramVocabulary.load(assets / _NGRAMS) if self.data.ngrams else None
+
     def _clean(self, text: str) -> str:
         return apply_steps(text, self.data.steps)
 
@@ -239,7 +273,11 @@ class text_classification:
         return prepared
 
     def _dataset(
-        self, prepared: _Prepared, tokenizer: Tokenizer, classes: Sequence[str]
+        self,
+        prepared: _Prepared,
+        texts: Mapping[str, Sequence[np.ndarray]],
+        tokenizer: Tokenizer,
+        classes: Sequence[str],
     ) -> Dataset:
         sizes = ", ".join(f"{len(prepared.ids[split]):,} {split}" for split in SPLITS)
 
@@ -254,16 +292,40 @@ class text_classification:
         return bucketed_dataset(
             self.data,
             "tokens",
-            prepared.ids,
+            texts,
             prepared.labels,
             units=tokenizer.units,
             notes=notes,
             salt=" ".join(classes),
         )
 
-    def _learner(self, tokenizer: Tokenizer, classes: Sequence[str], compute: Compute) -> Learner:
-        network = self.network(tokenizer, classes, compute)
-        return classification_learner(network, jnp.zeros((1, 1), jnp.int32), self.loss, "tokens")
+    def _learner(
+        self,
+        tokenizer: Tokenizer,
+        classes: Sequence[str],
+        ngrams: NGramVocabulary | None,
+        compute: Compute,
+    ) -> Learner:
+        network = self.network(tokenizer, classes, ngrams, compute)
+        example = jnp.asarray(_marked([np.zeros(1, np.int32)], ngrams))
+        return classification_learner(network, example, self.loss, "tokens")
+
+
+def _marked(texts: Sequence[np.ndarray], ngrams: NGramVocabulary | None) -> Sequence[np.ndarray]:
+    """Texts [time], or with n-grams [time, 1 + order]: a symbol and the n-grams that end at it."""
+    if ngrams is None:
+        return texts
+    return [np.column_stack([text, ngrams.mark(text)]).astype(np.int32) for text in texts]
+
+
+def _beginning_with(ratios: np.ndarray, learner: Learner) -> Learner:
+    """A learner whose n-grams begin with what was counted of them."""
+
+    def init(key: Any) -> Any:
+        params = learner.init(key)
+        return params | {"ngrams": params["ngrams"] | {"ratio": jnp.asarray(ratios)}}
+
+    return learner._replace(init=init)
 
 
 def _notes(

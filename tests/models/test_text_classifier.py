@@ -109,3 +109,32 @@ def test_dropout_is_there_in_training_alone(what):
     np.testing.assert_array_equal(still[0], still[1])
     assert not np.allclose(noisy[0], noisy[1])
     assert not np.allclose(noisy[0][0], noisy[0][1])
+
+
+def test_the_logits_of_both_parts_are_added_and_padding_has_no_vote():
+    model, network = make(ngrams=6), make()
+    texts = jnp.concatenate([jnp.full((2, 3, 1), 4), jnp.arange(12).reshape(2, 3, 2) % 7], axis=2)
+    lengths = jnp.array([3, 2])
+    params = model.init(jax.random.key(0), texts, lengths)["params"]
+    ratio = jax.random.normal(jax.random.key(1), (3, 6))
+    params["ngrams"] = {"weight": jnp.arange(1.0, 7), "ratio": ratio}
+    held = [[1, 2, 3, 4, 5], [6, 1, 2]]  # of the second text [6, 0], [1, 2] and, behind it, [3, 4]
+    votes = [sum(n * ratio[:, n - 1] for n in numbers) for numbers in held]
+    alone = {name: value for name, value in params.items() if name != "ngrams"}
+    expected = apply(network, alone, texts[..., 0], lengths) + jnp.stack(votes)
+    np.testing.assert_allclose(apply(model, params, texts, lengths), expected, rtol=1e-5)
+
+
+def test_a_text_is_judged_by_one_part_where_the_other_is_dropped():
+    dropout = TextDropout(parts=1.0, output=0.0)
+    model, texts = make(ngrams=6, dropout=dropout), jnp.full((64, 1, 2), 2)
+    lengths = jnp.ones(64, int)
+    params = model.init(jax.random.key(0), texts, lengths)["params"]
+    params["ngrams"]["ratio"] = jnp.full((3, 6), 100.0)  # a vote of five
+    options = {"deterministic": False, "rngs": {"dropout": jax.random.key(1)}}
+    both = apply(model, params, texts, lengths)[0]
+    found = apply(model, params, texts, lengths, **options)
+    by_votes = np.isclose(found, 5.0).all(axis=1)
+    by_network = np.isclose(found, both - 5.0, atol=1e-5).all(axis=1)
+    assert (by_votes ^ by_network).all()
+    assert 16 < by_votes.sum() < 48

@@ -13,6 +13,7 @@ import pytest
 
 from lstm_jax.cli.main import main
 from lstm_jax.config import find
+from lstm_jax.data.ngram_vocabulary import NGramVocabulary
 from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.classifier import apply
 from lstm_jax.models.naive_bayes import naive_bayes
@@ -168,6 +169,46 @@ def test_naive_bayes_smooths_over_what_occurs_alone():
     assert judge([np.array([2])]).tolist() == [1]
 
 
+def test_ngrams_begin_as_naive_bayes_and_are_kept_with_the_run(tmp_path):
+    task = make(write(tmp_path / "a.csv", ROWS), ngrams=2)
+    learner, dataset = task.prepare(tmp_path)
+    params = learner.init(jax.random.key(0))
+    # Of "bad" and "good", one is in every text of a class and in none of the other.
+    ngrams, tokenizer = NGramVocabulary.load(tmp_path / "ngrams.npz"), task.tokenizer(tmp_path)
+    good, bad = (ngrams.mark(tokenizer.encode(word).ids)[0, 0] for word in ("good", "bad"))
+    ratio = np.asarray(params["ngrams"]["ratio"])  # of neg and pos
+    assert ratio[0, bad - 1] == ratio[0].max() > 1
+    assert ratio[1, good - 1] == ratio[1].max() > 1
+    np.testing.assert_allclose(ratio.sum(axis=0), 0, atol=1e-5)
+
+    def loss(params):
+        return learner.loss(params, (), dataset.train[0], jax.random.key(1))[0]
+
+    gradients = jax.grad(loss)(params)["ngrams"]
+    assert np.asarray(gradients["weight"]).any()
+    assert not np.asarray(gradients["ratio"]).any()
+    # The same figures come of a run's files alone.
+    assert task.restore(tmp_path).loss(params, (), dataset.train[0], None)[0] == learner.loss(
+        params, (), dataset.train[0], None
+    )[0]  # fmt: skip
+    (tmp_path / "ngrams.npz").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"ngrams\.npz holds no n-grams"):
+        task.restore(tmp_path)
+
+
+def test_ngrams_of_another_run_are_taken(tmp_path):
+    path, run = write(tmp_path / "a.csv", ROWS), tmp_path / "run"
+    (run / "assets").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    words = find("tokenizer", "words")(["good bad film"])
+    words.save(run / "assets" / "vocabulary.json")
+    ids = words.encode("good film").ids
+    NGramVocabulary.learn([ids, ids], order=2, size=9).save(run / "assets" / "ngrams.npz")
+    learner, _ = make(path, tokenizer_from=str(run), ngrams=2).prepare(tmp_path)
+    # good, good at the beginning, film, good film
+    assert learner.init(jax.random.key(0))["ngrams"]["weight"].shape == (4,)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "opinions"
@@ -247,7 +288,9 @@ def test_a_step_is_a_share_of_the_norm_of_each_text():
     assert not np.asarray(_step(0 * harm, x, 0.1)).any()
 
 
-@pytest.mark.parametrize("mode", ["", ":pretrained", ":backward", ":smoke_pretrained"])
+@pytest.mark.parametrize(
+    "mode", ["", ":pretrained", ":backward", ":ngrams", ":smoke_pretrained", ":smoke_ngrams"]
+)
 def test_every_mode_is_a_config(mode):
     steps = build_experiment(load_config(IMDB + mode)).task.data.steps
     text = functools.reduce(lambda text, step: step(text), steps, "<i>Not</i> bad,<br />is it?")
