@@ -42,6 +42,7 @@ METRICS = (
     Metric("copy_mse", "squared error of the frame before it", decimals=3),
 )
 _NORMAL, _FIGURES = "normal.json", "anomalies.json"
+_TOGETHER = "together"  # a step scores what the method that finds it odder says
 _COPY = "copy of the frame before"
 _LEAST = 1e-6  # squared error of a frame whose logarithm is finite: that of a copy is 0
 
@@ -142,7 +143,7 @@ class video_anomaly_detection:
     def draw(self, assets: Path, params: Any, figures: Path) -> None:
         """Sets the threshold by the validation frames; draws errors and scores over time."""
         validation = self.errors(params, self.data.splits()["validation"])
-        normal = {name: self._normal(errors) for name, errors in validation._asdict().items()}
+        normal = self._normal(validation)
         write_atomically(assets / _NORMAL, json.dumps(normal, indent=2) + "\n")
         told, errors, judged, segments = self._found(assets, params)
         for folder in (assets, figures):
@@ -163,7 +164,7 @@ class video_anomaly_detection:
                 f"--input: {path} has {len(frames)} frame(s); more than {self.data.context} "
                 "are needed"
             )
-        judged = self._judge(assets, "forecast", self.errors(params, frames).forecast)
+        judged = self._judge(assets, self.errors(params, frames))[_TOGETHER]
         for frame, score in enumerate(judged.scores.tolist(), start=self.data.context + 1):
             yield {"frame": frame, "score": score, "anomaly": int(score > judged.threshold)}
 
@@ -193,9 +194,7 @@ class video_anomaly_detection:
         """What is told of the test with its anomalies, and what it is told from."""
         changed, segments = self.data.injected(self.data.splits()["test"])
         errors, context = self.errors(params, changed), self.data.context
-        judged = {
-            name: self._judge(assets, name, values) for name, values in errors._asdict().items()
-        }
+        judged = self._judge(assets, errors)
         truth = anomalous_steps(len(changed), segments)[context:]
         told: dict[str, Any] = {"steps": len(truth), "anomalous steps": int(truth.sum())}
         for name, one in judged.items():
@@ -207,27 +206,41 @@ class video_anomaly_detection:
                     told[name] |= _of_kind(kind, of_kind, one, truth, context)
         return told, errors, judged, segments
 
-    def _normal(self, errors: np.ndarray) -> dict[str, float]:
-        """Of the errors of normal frames: where their logarithms lie, and the threshold."""
-        logs = np.log(np.maximum(errors, _LEAST))
-        found = {"mean": float(logs.mean()), "deviation": max(float(logs.std()), _LEAST)}
-        scores = self._scores(errors, found)
-        return found | {"threshold": float(np.quantile(scores, 1 - self.score.false_alarms))}
+    def _normal(self, errors: Errors) -> dict[str, dict[str, float]]:
+        """Of the errors of normal frames: where their logarithms lie, and the thresholds."""
+        normal: dict[str, dict[str, float]] = {_TOGETHER: {}}
+        for name, values in errors._asdict().items():
+            logs = np.log(np.maximum(values, _LEAST))
+            normal[name] = {"mean": float(logs.mean()), "deviation": max(float(logs.std()), _LEAST)}
+        for name, scores in self._scores(errors, normal).items():
+            normal[name]["threshold"] = float(np.quantile(scores, 1 - self.score.false_alarms))
+        return normal
 
-    def _judge(self, assets: Path, name: str, errors: np.ndarray) -> _Judged:
+    def _judge(self, assets: Path, errors: Errors) -> dict[str, _Judged]:
+        """The scores of the steps by each method, and by both together, with the thresholds."""
         try:
-            normal = {k: float(v) for k, v in read_json(assets / _NORMAL)[name].items()}
-            return _Judged(self._scores(errors, normal), normal["threshold"])
+            normal = {
+                name: {k: float(v) for k, v in found.items()}
+                for name, found in read_json(assets / _NORMAL).items()
+            }
+            scores = self._scores(errors, normal)
+            return {name: _Judged(scores[name], normal[name]["threshold"]) for name in scores}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(
                 f"{assets / _NORMAL} holds no threshold, which a run has at its end ({error})"
             ) from None
 
-    def _scores(self, errors: np.ndarray, normal: Mapping[str, float]) -> np.ndarray:
-        logs = np.log(np.maximum(errors, _LEAST))
-        apart = (logs - normal["mean"]) / normal["deviation"]
-        return moving_mean(np.abs(apart) if self.score.sides == "both" else apart,
-                           self.score.smoothing)  # fmt: skip
+    def _scores(
+        self, errors: Errors, normal: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, np.ndarray]:
+        scores = {}
+        for name, values in errors._asdict().items():
+            logs = np.log(np.maximum(values, _LEAST))
+            apart = (logs - normal[name]["mean"]) / normal[name]["deviation"]
+            apart = np.abs(apart) if self.score.sides == "both" else apart
+            scores[name] = moving_mean(apart, self.score.smoothing)
+        # What stands still a copy finds, what moves as nothing moves the network.
+        return {_TOGETHER: np.maximum(scores["forecast"], scores["copy"]), **scores}
 
     def _windows(
         self, frames: np.ndarray, stride: int, batch_size: int, seed: int | None = None

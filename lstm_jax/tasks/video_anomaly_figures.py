@@ -7,7 +7,11 @@ import numpy as np
 
 from lstm_jax.data.video_anomalies import VIDEO_ANOMALIES, Segment
 
-_NAMES = {"forecast": "forecaster", "copy": "copy of the frame before"}
+_NAMES = {
+    "together": "the larger score of both",
+    "forecast": "forecaster",
+    "copy": "copy of the frame before",
+}
 
 
 def draw_detection(

@@ -100,7 +100,8 @@ class VideoAnomalyScore:
     Attributes:
       sides: "above": how far the logarithm of the frame's squared error lies above that of normal
         validation frames, in their deviations; "both": how far it lies above or below, since what
-        stands still where something should move has too small an error.
+        stands still where something should move has too small an error. The error of a copy of the
+        frame before is scored alike, and the larger score counts.
       smoothing: steps around each whose mean is its score.
       false_alarms: share of the normal validation scores that lie above the threshold.
     """

@@ -91,6 +91,7 @@ def test_the_smoke_config_finds_what_was_put_in(run):
     figures = json.loads((run / "figures/anomalies.json").read_text())
     assert figures["anomalous steps"] < figures["steps"] / 2
     assert figures["copy"]["roc_auc of frozen"] > 0.9  # a copy of it has no error at all
+    assert list(figures)[2:] == ["together", "forecast", "copy"]
     assert 0 <= figures["forecast"]["roc_auc"] <= 1
     assert (run / "figures/anomalies.png").stat().st_size > 10_000
     assert json.loads(json.loads((run / "result.json").read_text())["sample"]) == figures
