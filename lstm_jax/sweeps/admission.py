@@ -20,8 +20,8 @@ from lstm_jax.training.optimizer_state import find_states
 from lstm_jax.training.plateau import PlateauSchedule
 
 _ELSE = "leave it to --engine=process"
-# Sections of which no data are made.
-_NO_DATA = ("seed", "optimizer", "schedule", "train", "groups", "averaging")
+# Sections of the config that are none of the task's: no data are made of them, and nothing scored.
+OF_TRAINING = ("seed", "optimizer", "schedule", "train", "groups", "averaging")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
@@ -104,8 +104,6 @@ def _unfit(experiment: Experiment) -> list[str]:
 
 def _unfit_learner(common: Common) -> list[str]:
     problems = []
-    if common.learner.score is not None:
-        problems.append(f"task: it scores its evaluations outside of a program; {_ELSE}")
     state = jax.eval_shape(lambda: common.first_state(common.experiment))
     if find_states(state.opt_state, TriggeredState):
         problems.append(f"averaging: nt_asgd follows each run's evaluations; {_ELSE}")
@@ -153,7 +151,7 @@ def _require_same_data(
     """Some fields of a task say what its data are."""
     problems = []
     for field, values in found.items():
-        if field.partition(".")[0] in _NO_DATA:
+        if field.partition(".")[0] in OF_TRAINING:
             continue
         other = build_experiment(load([*first, f"{field}={values[-1]!r}"]))
         _, dataset = other.prepare(common.assets)

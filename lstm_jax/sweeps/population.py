@@ -20,6 +20,7 @@ from lstm_jax.errors import UserError
 from lstm_jax.sweeps.admission import Admitted, number_at
 from lstm_jax.sweeps.exploit import choose_parents, perturb
 from lstm_jax.sweeps.members import Members, member
+from lstm_jax.sweeps.scorers import Scorers
 from lstm_jax.sweeps.search import Search
 from lstm_jax.sweeps.slots import Slot
 from lstm_jax.sweeps.trials import Trials
@@ -71,6 +72,7 @@ class Population:
         self._folder.mkdir(exist_ok=True)
         self._lock = Lock(self._folder)
         self._members = Members(admitted.common, admitted.corners, size)
+        self._scorers = Scorers(admitted.common, search, size)
         self._data = endless(self._common.dataset.train)
         self._checkpoints = Checkpoints(self._folder / "checkpoints", keep_latest=2, keep_best=1)
         self.slots = [Slot() for _ in range(size)]
@@ -172,10 +174,7 @@ class Population:
 
     def _evaluate(self, due: Sequence[int]) -> list[int]:
         """Evaluates, keeps what is best, and ends trials that are done or behind."""
-        params = self._members.evaluation_params(self.state)
-        found = self._members.evaluate(
-            self._numbers, params, self._common.dataset.splits["validation"]
-        )
+        found = self._figures(due, self._members.evaluation_params(self.state), "validation")
         better = [False] * len(self.slots)
         for i in due:
             slot, values = self.slots[i], found[i]
@@ -204,14 +203,23 @@ class Population:
             self._exploit(going)
         return [self._leave(i) for i in [*at_end, *behind]]
 
+    def _figures(self, due: Sequence[int], params: Any, split: str) -> dict[int, dict[str, float]]:
+        """What an evaluation of each has found, of parameters of all."""
+        batches = self._common.dataset.splits[split]
+        found = self._members.evaluate(self._numbers, params, batches)
+        for i in due:
+            overrides = self._trials.overrides(self._number(i))
+            found[i] |= self._scorers.score(overrides, member(params, i), split)
+        return {i: found[i] for i in due}
+
     def _finish(self, ended: Sequence[int]) -> None:
         """Tells trials that are at their end, with the figures of their best evaluation."""
         if not ended:
             return
         params = self._members.evaluation_params(self.best)
         others = {
-            split: self._members.evaluate(self._numbers, params, batches)
-            for split, batches in self._common.dataset.splits.items()
+            split: self._figures(ended, params, split)
+            for split in self._common.dataset.splits
             if split not in ("train", "validation")
         }
         parameters = count_parameters(params) // len(self.slots)
