@@ -215,9 +215,8 @@ def _print_best(study: Any, objectives: Sequence[Any], folder: Path) -> None:
     print("best:" if len(objectives) == 1 else "best, none of which is beaten in all metrics:")
     for trial in best:
         print(f"  {trial_line(trial, objectives)}")
-    print(
-        f"in {folder}: sweep.png, a folder for every trial; lstm-jax sweep best writes its config"
-    )
+    picture = "sweep.png, " if (folder / "sweep.png").exists() else ""
+    print(f"in {folder}: {picture}a folder for every trial; lstm-jax sweep best writes its config")
 
 
 def _best(options: argparse.Namespace) -> int:

@@ -24,12 +24,13 @@ def trial_line(trial: Any, objectives: Sequence[Objective]) -> str:
         found += f", {time_text(trial.user_attrs.get('seconds', 0))}"
     elif trial.state.name == "FAIL":
         found += f"failed ({trial.user_attrs.get('error', 'no reason is known')})"
-    elif trial.state.name == "PRUNED" and trial.intermediate_values:
-        step = max(trial.intermediate_values)
-        value = figure_text(trial.intermediate_values[step], objectives[0].decimals)
-        found += f"ended early, {objectives[0].name} {value} at step {step}"
     else:
-        found += trial.state.name.lower()
+        words = {"PRUNED": "ended early", "RUNNING": "under way", "WAITING": "not begun"}
+        found += words[trial.state.name]
+        if trial.intermediate_values:
+            step = max(trial.intermediate_values)
+            value = figure_text(trial.intermediate_values[step], objectives[0].decimals)
+            found += f", {objectives[0].name} {value} at step {step}"
     chosen = ", ".join(f"{name} {_value_text(value)}" for name, value in trial.params.items())
     return f"{found}; {chosen}" if chosen else found
 

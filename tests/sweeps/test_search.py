@@ -97,6 +97,9 @@ def test_a_trial_whose_searcher_is_gone_is_gone_on_with(tmp_path, trials):
     study = open_study(search.folder, [_LOSS])
     lost = study.ask()  # and the process that asked is no more
     lost.set_user_attr("overrides", ["x=7.0"])
+    lost.report(9.0, 1)
+    (under_way,) = study.get_trials()
+    assert trial_line(under_way, [_LOSS]) == "trial 0: under way, loss 9.000 at step 1"
     run_search(study, search, 1, lambda trial: None)
     found = study.get_trials()
     assert [t.state.name for t in found] == ["COMPLETE", "COMPLETE"]
