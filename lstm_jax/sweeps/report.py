@@ -146,10 +146,21 @@ def _draw_slice(axes: Any, done: Sequence[Any], field: str, objective: Objective
     else:
         places = given
         if _is_log(there[0].distributions[field]):
-            axes.set_xscale("log")
+            _scale_by_decades(axes, places)
     axes.scatter(places, values, c=[t.number for t in there], cmap="Blues", edgecolors="gray")
-    axes.set_title(field, parse_math=False)
+    axes.set_title(f"{field} (dark: late)", parse_math=False)
     axes.set_ylabel(objective.name)
+
+
+def _scale_by_decades(axes: Any, places: Sequence[float]) -> None:
+    """A logarithmic axis whose labels have room in a small picture."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    within = max(places) < 100 * min(places)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if within else (1,)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _is_log(distribution: Any) -> bool:
