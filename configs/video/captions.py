@@ -1,7 +1,9 @@
 """What does the digit do? A sentence for a generated clip, by a CNN, LSTMs and attention over time.
 
 Command: lstm-jax train --config=configs/video/captions.py --workdir=runs/captions
-Result:  nothing was trained to a result yet; clips and sentences are generated
+Result:  BLEU 97.4 on 400 generated test clips of digits that are in no other split, 0.9475 of the
+         sentences to the letter; the most frequent sentence has 19.0 (experiments/video/captions)
+Time:    234 s on one core (x86-64, Python 3.11, jax 0.10.2, 2026-11-26)
 """
 
 from lstm_jax.training import experiment
@@ -15,7 +17,7 @@ def get_config(mode: str = ""):
     if mode not in ("", "files", "smoke"):
         raise ValueError(f"there is no mode {mode!r}; there are: files, smoke")
     data = {
-        "": {"source": "digit_stories", "size": 4000, "held_out": 400, "frames": 12, "side": 48},
+        "": {"source": "digit_stories", "size": 12_000, "held_out": 400, "frames": 12, "side": 48},
         "files": {"source": "captioned_videos", "path": ("captions.tsv",)},
         "smoke": {"source": "stroke_stories", "size": 64},
     }
@@ -38,7 +40,7 @@ def get_config(mode: str = ""):
         optimizer={"name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.01},
         schedule={"name": "warmup_cosine", "warmup": 0.05, "end": 0.02},  # shares of run and peak
         train={
-            "duration": "8 epochs",
+            "duration": "10 epochs",
             "report_every": "50 steps",
             "evaluate_every": "2 epochs",
             "checkpoint_every": "250 steps",

@@ -53,12 +53,15 @@ class TextClassifier(RecurrentClassifier, kw_only=True):
       embedding_size: size of a symbol's vector.
       ngrams: number of n-grams that have a vote; 0 for none. With some, inputs are [batch, time,
         1 + order], a symbol and the n-grams that end at it (`NGramVocabulary.mark`).
+      temperature: what the logits of the recurrent layers are divided by before those of the
+        n-grams are added: networks are surer than they should be (C. Guo et al., arXiv 1706.04599).
       dropout: what is dropped in training.
     """
 
     vocabulary_size: int
     embedding_size: int = 64
     ngrams: int = 0
+    temperature: float = 1.0
     dropout: TextDropout = TextDropout()  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def setup(self) -> None:  # noqa: D102
@@ -86,7 +89,7 @@ class TextClassifier(RecurrentClassifier, kw_only=True):
         if not self.ngrams:
             return logits
         valid = jnp.arange(inputs.shape[1])[:, None] < lengths[:, None, None]
-        parts = jnp.stack([logits, self.votes(inputs[..., 1:] * valid)])
+        parts = jnp.stack([logits / self.temperature, self.votes(inputs[..., 1:] * valid)])
         if not deterministic and self.dropout.parts:
             parts = parts * self._kept(len(logits))
         return jnp.sum(parts, axis=0)

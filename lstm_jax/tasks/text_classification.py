@@ -10,6 +10,7 @@ import numpy as np
 
 from lstm_jax.config import (
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     Seed,
     part_of,
@@ -98,10 +99,13 @@ class TextClassifierOptions(ClassifierOptions):
       bidirectional: whether every layer also reads from the end.
       pooling: how outputs become one vector: last, mean, max, attention, or several of them.
       head_size: a hidden layer before the classes; 0 for none.
+      temperature: what the network's logits are divided by before those of n-grams are added, if
+        there are any; above 1 n-grams have the greater say.
       dropout: what is dropped in training.
     """
 
     embedding_size: PositiveInt = 64
+    temperature: PositiveFloat = 1.0
     dropout: TextDropout
 
 

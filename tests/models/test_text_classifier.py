@@ -112,7 +112,7 @@ def test_dropout_is_there_in_training_alone(what):
 
 
 def test_the_logits_of_both_parts_are_added_and_padding_has_no_vote():
-    model, network = make(ngrams=6), make()
+    model, network = make(ngrams=6, temperature=2.0), make()
     texts = jnp.concatenate([jnp.full((2, 3, 1), 4), jnp.arange(12).reshape(2, 3, 2) % 7], axis=2)
     lengths = jnp.array([3, 2])
     params = model.init(jax.random.key(0), texts, lengths)["params"]
@@ -121,7 +121,7 @@ def test_the_logits_of_both_parts_are_added_and_padding_has_no_vote():
     held = [[1, 2, 3, 4, 5], [6, 1, 2]]  # of the second text [6, 0], [1, 2] and, behind it, [3, 4]
     votes = [sum(n * ratio[:, n - 1] for n in numbers) for numbers in held]
     alone = {name: value for name, value in params.items() if name != "ngrams"}
-    expected = apply(network, alone, texts[..., 0], lengths) + jnp.stack(votes)
+    expected = apply(network, alone, texts[..., 0], lengths) / 2 + jnp.stack(votes)
     np.testing.assert_allclose(apply(model, params, texts, lengths), expected, rtol=1e-5)
 
 
