@@ -11,8 +11,10 @@ from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
 from lstm_jax.cells.checks import require_sizes
 from lstm_jax.cells.initial_carry import zero_carry
 from lstm_jax.cells.initializers import gate_kernels
-from lstm_jax.cells.lstm import GATE_ORDER, LSTMCarry
+from lstm_jax.cells.lstm import GATE_ORDER, LSTMCarry, fast_update
 from lstm_jax.config import PositiveInt, register
+
+_MOST = 1 << 20  # bytes of what is made at a time
 
 
 @register("cell")
@@ -81,6 +83,7 @@ def conv_lstm(
         recur=lambda params, carry: _convolve(carry.hidden, params["recurrent_kernel"]),
         update=_update,
         output_size=hidden_size,
+        fast_update=None if peepholes else fast_update,
     )
     return cell._replace(input_axes=dimensions + 1)
 
@@ -128,15 +131,29 @@ def _as_convolution(x: Array, kernel: Array) -> Array:
 
 
 def _as_products(x: Array, kernel: Array) -> Array:
-    """The same; the window's last axis is laid out in memory, its others are summed over."""
-    *window, width, channels, _ = kernel.shape
-    borders = [((size - 1) // 2, size // 2) for size in (*window, width)]
+    """The same, a few examples at a time: what is laid out for them stays in the caches."""
+    size = math.prod(x.shape[1:-1]) * kernel.shape[-1] * x.dtype.itemsize
+    if len(x) * size <= _MOST:
+        return _products(x, kernel)
+    some = max(n for n in range(1, len(x) + 1) if len(x) % n == 0 and (n == 1 or n * size <= _MOST))
+    parts = x.reshape(-1, some, *x.shape[1:])
+    y = jax.lax.map(lambda part: _products(part, kernel), parts)
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _products(x: Array, kernel: Array) -> Array:
+    """The window's last axis is laid out in memory, its others are summed over."""
+    *window, width, channels, size = kernel.shape
+    borders = [((along - 1) // 2, along // 2) for along in (*window, width)]
     padded = jnp.pad(x, ((0, 0), *borders, (0, 0)))
     *others, columns = x.shape[1:-1]
     laid_out = jnp.concatenate([padded[..., i : i + columns, :] for i in range(width)], axis=-1)
+    # Merged into one axis, the kernel's gradient sums over examples and space three times as fast.
     products = [
-        laid_out[:, *(slice(i, i + n) for i, n in zip(place, others, strict=True))]
-        @ kernel[place].reshape(width * channels, -1)
+        laid_out[:, *(slice(i, i + n) for i, n in zip(place, others, strict=True))].reshape(
+            -1, width * channels
+        )
+        @ kernel[place].reshape(width * channels, size)
         for place in itertools.product(*map(range, window))
     ]
-    return sum(products[1:], products[0])
+    return sum(products[1:], products[0]).reshape(*x.shape[:-1], size)

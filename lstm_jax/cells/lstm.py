@@ -108,7 +108,7 @@ def lstm(
         peepholes or coupled_gates or layer_norm or cell_clip is not None
     ):
         return gated_cell(**parts)
-    plain = gated_cell(**parts | {"update": _update, "fast_update": _fast_update})
+    plain = gated_cell(**parts | {"update": _update, "fast_update": fast_update})
     return plain._replace(kind="lstm")
 
 
@@ -123,8 +123,8 @@ def _update(
     return LSTMCarry(cell, hidden), hidden
 
 
-def _fast_update(params: Params, carry: LSTMCarry, z: Array, r: Array) -> tuple[LSTMCarry, Array]:
-    """`_update`, whose derivative reads the activated gates instead of computing them again."""
+def fast_update(params: Params, carry: LSTMCarry, z: Array, r: Array) -> tuple[LSTMCarry, Array]:
+    """The plain update; its derivative reads the activated gates, which is faster."""
     del params  # a parameter of the function with the rule would cost a gradient of zeros a step
     cell, hidden = _remember(carry.cell, z + r)
     return LSTMCarry(cell, hidden), hidden
