@@ -1,7 +1,7 @@
 """`--engine=auto`: trials as one program where that pays, else as processes.
 
 On an H200, a step of 64 trials of small networks as one program was 24 to 51 times as fast as in
-turn; on CPUs, 0.9 to 2.3 times, and of 512 trials 0.6 to 2.1 times (experiments/sweeps). So it
+turn; on CPUs, 0.7 to 2.3 times, and of 512 trials 0.6 to 2.1 times (experiments/sweeps). So it
 takes an accelerator, and trials that differ in numbers alone. What a population saves everywhere,
 the start and the compiling of each trial, decides where trials are short, which it cannot know.
 """
