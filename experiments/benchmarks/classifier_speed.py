@@ -10,11 +10,8 @@ Reported are symbols a second, padding not counted, medians over the rounds, and
 first step, which agree. Making a batch is timed too, beside a step.
 """
 
-import functools
 import os
-import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,6 +20,7 @@ import numpy as np
 import optax
 from options import parser, set_torch_wait
 from report import header, markdown, save
+from training_steps import Step, jax_training, turns
 
 import lstm_jax as lj
 from lstm_jax.data.bucketing import BucketedBatches, best_bounds, longest_of
@@ -31,7 +29,6 @@ from lstm_jax.models.classifier import apply
 from lstm_jax.models.text_classifier import TextClassifier, TextDropout
 
 _VOCABULARY, _SIZE = 20_000, 128
-Step = Callable[[Any], float]  # a batch to its loss
 
 
 def main() -> None:
@@ -54,7 +51,7 @@ def main() -> None:
     ours, theirs = _ours(network, params), _theirs(params)
     first = ours(batches[0]), theirs(batches[0])
     symbols = float(sum(batch["tokens_lengths"].sum() for batch in batches))
-    taken = _turns(ours, theirs, batches, options.rounds)
+    taken = turns(ours, theirs, batches, options.rounds)
     speed = [symbols / seconds for seconds in taken]
     waiting = _batch_seconds(data) * len(batches) / taken[0]
     import torch
@@ -84,20 +81,6 @@ def _texts(count: int) -> BucketedBatches:
     )
 
 
-def _turns(ours: Step, theirs: Step, batches: list[Any], rounds: int) -> tuple[float, float]:
-    """Seconds for all batches, after a round for each that is not counted."""
-    taken: tuple[list[float], list[float]] = [], []
-    for counted in range(rounds + 1):
-        for step, times in zip((ours, theirs), taken, strict=True):
-            time.sleep(0.05)  # idle threads of the one before spin for some milliseconds
-            began = time.perf_counter()
-            for batch in batches:
-                step(batch)
-            if counted:
-                times.append(time.perf_counter() - began)
-    return statistics.median(taken[0]), statistics.median(taken[1])
-
-
 def _batch_seconds(data: BucketedBatches) -> float:
     loader = endless(data)
     next(loader)
@@ -108,28 +91,12 @@ def _batch_seconds(data: BucketedBatches) -> float:
 
 
 def _ours(network: TextClassifier, params: Any) -> Step:
-    optimizer = optax.adamw(1e-3)
+    def loss(params: Any, batch: Any) -> Any:
+        logits = apply(network, params, batch["tokens"], batch["tokens_lengths"])
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch["labels"])
+        return jnp.sum(nats * batch["valid"]) / jnp.sum(batch["valid"])
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def step(state: Any, batch: Any) -> Any:
-        params, optimizer_state = state
-
-        def loss(params: Any) -> Any:
-            logits = apply(network, params, batch["tokens"], batch["tokens_lengths"])
-            nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch["labels"])
-            return jnp.sum(nats * batch["valid"]) / jnp.sum(batch["valid"])
-
-        cost, gradients = jax.value_and_grad(loss)(params)
-        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
-        return (optax.apply_updates(params, updates), optimizer_state), cost
-
-    state = [(jax.tree.map(jnp.array, params), optimizer.init(params))]
-
-    def work(batch: Any) -> float:
-        state[0], cost = step(state[0], batch)
-        return float(cost)
-
-    return work
+    return jax_training(loss, params, optax.adamw(1e-3))
 
 
 def _theirs(params: Any) -> Step:

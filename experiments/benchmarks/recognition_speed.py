@@ -11,7 +11,6 @@ in turns. Reported are frames a second, padding not counted, medians over the ro
 of the first step, which agree.
 """
 
-import functools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from classifier_speed import Step, _turns
 from options import parser, set_torch_wait
 from report import header, markdown, save
+from training_steps import Step, jax_training, turns
 
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
 from lstm_jax.tasks.task import Learner
@@ -48,7 +46,7 @@ def main() -> None:
     ours, theirs = _ours(learner, params), _theirs(network, params)
     first = ours(batches[0]), theirs(batches[0])
     frames = float(sum(batch["features_lengths"].sum() for batch in batches))
-    speed = [frames / taken for taken in _turns(ours, theirs, batches, options.rounds)]
+    speed = [frames / taken for taken in turns(ours, theirs, batches, options.rounds)]
     shapes = sorted({batch["features"].shape[1] for batch in batches})
     import torch
 
@@ -93,25 +91,9 @@ def _scale(scale: Any) -> dict[str, np.ndarray]:
 
 def _ours(learner: Learner, params: Any) -> Step:
     optimizer = optax.chain(optax.clip_by_global_norm(_CLIP), optax.adamw(_RATE, weight_decay=0.01))
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def step(state: Any, batch: Any) -> Any:
-        params, optimizer_state = state
-
-        def loss(params: Any) -> Any:
-            return learner.loss(params, (), batch, None)[0]
-
-        cost, gradients = jax.value_and_grad(loss)(params)
-        updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
-        return (optax.apply_updates(params, updates), optimizer_state), cost
-
-    state = [(jax.tree.map(jnp.array, params), optimizer.init(params))]
-
-    def work(batch: Any) -> float:
-        state[0], cost = step(state[0], batch)
-        return float(cost)
-
-    return work
+    return jax_training(
+        lambda params, batch: learner.loss(params, (), batch, None)[0], params, optimizer
+    )
 
 
 def _theirs(network: SpeechRecognizer, params: Any) -> Step:
