@@ -15,10 +15,12 @@ from lstm_jax.errors import UserError
 
 # Tells who works for it, and waits.
 PARENT = """
-import multiprocessing, time
+import multiprocessing, signal, time
 from lstm_jax.data.processes import pool
 
 if __name__ == "__main__":
+    # Tests that a shell began in the background ignore it, and so would their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = [pool(2).submit(time.sleep, 0.5) for _ in range(200)]
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     time.sleep(60)
