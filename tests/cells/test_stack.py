@@ -110,7 +110,7 @@ def mixed():
     )
 
 
-@pytest.mark.parametrize("form", ["lengths", "mask"])
+@pytest.mark.parametrize("form", ["lengths", pytest.param("mask", marks=pytest.mark.long)])
 def test_a_stack_of_everything_takes_each_sequence_as_alone(form):
     cell = mixed()
     assert isinstance(cell, lj.SequenceMap)

@@ -23,7 +23,15 @@ BATCH = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [{}, {"input_feeding": True}, {"copying": True}], ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param({}, marks=pytest.mark.long),
+        {"input_feeding": True},
+        pytest.param({"copying": True}, marks=pytest.mark.long),
+    ],
+    ids=str,
+)
 def test_both_programs_have_one_loss_and_find_the_same_translations(kind, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(BENCHMARKS))

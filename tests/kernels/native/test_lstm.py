@@ -172,7 +172,7 @@ def test_no_memory_is_read_but_that_of_the_arrays(changed, message):
         lj.scan(cell, wrong, None, xs, backend="native")
 
 
-@pytest.mark.parametrize("chosen", [(), ("mask", "resets")])
+@pytest.mark.parametrize("chosen", [pytest.param((), marks=pytest.mark.long), ("mask", "resets")])
 def test_second_derivatives_are_those_of_the_reference(chosen):
     cell, (params, xs, carry, _), mask, resets = case((4, 3, 2, 3), chosen=chosen)
 
