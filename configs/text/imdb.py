@@ -8,6 +8,8 @@ From a language model, 0.8930; 0.9035 with adversarial training from there (56 m
          lstm-jax train --config=configs/text/imdb_lm.py --workdir=runs/imdb_lm
          lstm-jax train --config=configs/text/imdb.py:pretrained --workdir=runs/imdb_pretrained
          lstm-jax train --config=configs/text/imdb.py:adversarial --workdir=runs/imdb_adversarial
+Then with n-grams beside it, 0.9165 in 7 minutes; this and its backward twin voting, 0.9186:
+         lstm-jax train --config=configs/text/imdb.py:ngrams --workdir=runs/imdb_ngrams
 Own texts: --config.data.source=csv_file --config.data.path=texts.csv (columns text and label)
 """
 
