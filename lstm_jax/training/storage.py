@@ -66,20 +66,25 @@ def quiet() -> Iterator[None]:
     # Before anything fails: threads of TensorStore answer while the failure is on its way here.
     if not isinstance(sys.unraisablehook, _WithoutLateAnswers):
         sys.unraisablehook = _WithoutLateAnswers(sys.unraisablehook)
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    for logger in loggers:
-        logger.addFilter(_no_storage)
+    logging.getLogger("asyncio").addFilter(_no_late_task)
+    logger = logging.getLogger("absl")
+    logger.addFilter(_no_storage)
     try:
         yield
     except BaseException as error:
         _drop_unread(error)
         raise
-    for logger in loggers:
-        logger.removeFilter(_no_storage)
+    logger.removeFilter(_no_storage)
 
 
 def _no_storage(record: logging.LogRecord) -> bool:
-    return record.name == "absl" and "orbax" not in record.pathname
+    return "orbax" not in record.pathname
+
+
+def _no_late_task(record: logging.LogRecord) -> bool:
+    """Of what Orbax began and does not ask for any more asyncio tells whenever it is collected."""
+    told = record.getMessage()
+    return not any(name in told for name in ("orbax", "tensorstore", "array_serialization"))
 
 
 def _drop_unread(error: BaseException) -> None:

@@ -18,9 +18,6 @@ from lstm_jax.training.statistics import is_of_the_clock
 from lstm_jax.training.writers import read_metrics
 from tests.training.hosts import Hosts, free_port, last_meta, start, write_config
 
-# On one worker of pytest-xdist: twice two processes on two cores wait for each other for minutes.
-pytestmark = pytest.mark.xdist_group("several processes")
-
 STEPS = 120  # rounding grows: a few hundred steps on, two runs that add in another order part
 RUN = {
     "train": {

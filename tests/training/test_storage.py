@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import sys
 import types
 from typing import Any
@@ -48,3 +49,13 @@ def test_threads_that_answer_to_a_closed_loop_are_not_heard_and_others_are(monke
     for error in (late.value, *others):
         hook(types.SimpleNamespace(exc_value=error))
     assert [unraisable.exc_value for unraisable in heard] == [*others]
+
+
+def test_tasks_that_a_failed_write_left_behind_are_not_heard_and_others_are(caplog):
+    with quiet():
+        pass
+    told = "Task exception was never retrieved\nfuture: <Task finished coro=<write() done at {}>>"
+    places = ("/x/orbax/checkpoint/type_handlers.py:118", "/x/own.py:3")
+    for place in places:
+        logging.getLogger("asyncio").error(told.format(place))
+    assert [record.getMessage() for record in caplog.records] == [told.format(places[1])]
