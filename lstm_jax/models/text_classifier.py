@@ -34,7 +34,7 @@ class TextClassifier(RecurrentClassifier, kw_only=True):
     """Reads a text and says how likely each class is: an embedding, then `RecurrentClassifier`.
 
     With n-grams, a linear model of them stands beside the recurrent layers, and the logits of both
-    are added: memory of what was said, and of turns of phrase (G. Mesnil et al., "Ensemble of
+    are added: networks and n-grams err on different texts (G. Mesnil et al., "Ensemble of
     Generative and Discriminative Techniques for Sentiment Analysis", arXiv 1412.5335).
 
     Params: `embedding`, `layer_0`, `layer_1`, ..., as in `LanguageModel`, so that with one
