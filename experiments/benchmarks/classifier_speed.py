@@ -103,16 +103,16 @@ def _theirs(params: Any) -> Step:
     """The same in torch: padded and turned round, since packed sequences are slower on CPUs."""
     import torch
     from torch.nn import functional
-    from torch_translation import _set, _set_cell
+    from torch_translation import set_cell, set_weight
 
     embedding = torch.nn.Embedding(_VOCABULARY, _SIZE)
     forward, backward = torch.nn.LSTM(_SIZE, _SIZE), torch.nn.LSTM(_SIZE, _SIZE)
     output = torch.nn.Linear(4 * _SIZE, 2)
-    _set(embedding.weight, params["embedding"]["embedding"])
-    _set_cell(forward, "_l0", params["layer_0"]["cell"]["forward"])
-    _set_cell(backward, "_l0", params["layer_0"]["cell"]["backward"])
-    _set(output.weight, params["output"]["kernel"].T)
-    _set(output.bias, params["output"]["bias"])
+    set_weight(embedding.weight, params["embedding"]["embedding"])
+    set_cell(forward, "_l0", params["layer_0"]["cell"]["forward"])
+    set_cell(backward, "_l0", params["layer_0"]["cell"]["backward"])
+    set_weight(output.weight, params["output"]["kernel"].T)
+    set_weight(output.bias, params["output"]["bias"])
     model = torch.nn.ModuleList([embedding, forward, backward, output])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
 

@@ -100,25 +100,25 @@ def _theirs(network: SpeechRecognizer, params: Any) -> Step:
     """The same in torch: padded and turned round, since packed sequences are slower on CPUs."""
     import torch
     from torch.nn import functional
-    from torch_translation import _set, _set_cell
+    from torch_translation import set_cell, set_weight
 
     fronts, norms, layers = torch.nn.ModuleList(), torch.nn.ModuleList(), torch.nn.ModuleList()
     for i, stride in enumerate(network.strides):
         kernel, norm = params[f"front_{i}"]["kernel"], params[f"norm_{i}"]
         fronts.append(torch.nn.Conv1d(*kernel.shape[1:], network.width, stride))
         norms.append(torch.nn.LayerNorm(network.channels, eps=1e-6))
-        _set(fronts[-1].weight, np.transpose(kernel, (2, 1, 0)))
-        _set(fronts[-1].bias, params[f"front_{i}"]["bias"])
-        _set(norms[-1].weight, norm["scale"])
-        _set(norms[-1].bias, norm["bias"])
+        set_weight(fronts[-1].weight, np.transpose(kernel, (2, 1, 0)))
+        set_weight(fronts[-1].bias, params[f"front_{i}"]["bias"])
+        set_weight(norms[-1].weight, norm["scale"])
+        set_weight(norms[-1].bias, norm["bias"])
     for i in range(network.num_layers):
         for direction in ("forward", "backward"):
             cell = params[f"layer_{i}"]["cell"][direction]
             layers.append(torch.nn.LSTM(len(cell["kernel"]), network.hidden_size))
-            _set_cell(layers[-1], "_l0", cell)
+            set_cell(layers[-1], "_l0", cell)
     output = torch.nn.Linear(2 * network.hidden_size, network.symbols)
-    _set(output.weight, params["output"]["kernel"].T)
-    _set(output.bias, params["output"]["bias"])
+    set_weight(output.weight, params["output"]["kernel"].T)
+    set_weight(output.bias, params["output"]["bias"])
     model = torch.nn.ModuleList([fronts, norms, layers, output])
     optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.01, fused=True)
 

@@ -42,16 +42,16 @@ class TorchSeq2Seq(nn.Module):
         self.dropout = nn.Dropout(dropout)
         if copying:
             self.gate = nn.Linear(size, 1)
-            _set(self.gate.weight, params["gate_kernel"][None])
-            _set(self.gate.bias, params["gate_bias"])
-        _set(self.embedding.weight, embedding)
+            set_weight(self.gate.weight, params["gate_kernel"][None])
+            set_weight(self.gate.bias, params["gate_bias"])
+        set_weight(self.embedding.weight, embedding)
         cells = params["encoder_0"]["cell"]
-        _set_cell(self.encoder, "_l0", cells["forward"])
-        _set_cell(self.encoder, "_l0_reverse", cells["backward"])
-        _set_cell(self.decoder, "" if feeding else "_l0", layer)
-        _set(self.bridge.weight, decoder["bridge_kernel"].T)
-        _set(self.key.weight, decoder["attention"]["memory_kernel"].T)
-        _set(self.output.weight, decoder["output_kernel"].T)
+        set_cell(self.encoder, "_l0", cells["forward"])
+        set_cell(self.encoder, "_l0_reverse", cells["backward"])
+        set_cell(self.decoder, "" if feeding else "_l0", layer)
+        set_weight(self.bridge.weight, decoder["bridge_kernel"].T)
+        set_weight(self.key.weight, decoder["attention"]["memory_kernel"].T)
+        set_weight(self.output.weight, decoder["output_kernel"].T)
 
     def read(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[Read, Any]:
         """The source [batch, source], and the state of the decoder before its first step."""
@@ -184,12 +184,13 @@ def tensors(batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(np.asarray(a)).long() for name, a in batch.items()}
 
 
-def _set(parameter: torch.Tensor, value: Any) -> None:
+def set_weight(parameter: torch.Tensor, value: Any) -> None:
+    """Gives a parameter the values of ours, which have its shape."""
     with torch.no_grad():
         parameter.copy_(_tensor(value))
 
 
-def _set_cell(module: nn.Module, end: str, cell: Mapping[str, Any]) -> None:
+def set_cell(module: nn.Module, end: str, cell: Mapping[str, Any]) -> None:
     """Gates stand in the same order; torch has a second bias."""
     values: Sequence[tuple[str, Any]] = (
         ("weight_ih", cell["kernel"].T),
@@ -198,7 +199,7 @@ def _set_cell(module: nn.Module, end: str, cell: Mapping[str, Any]) -> None:
         ("bias_hh", 0 * np.asarray(cell["bias"])),
     )
     for name, value in values:
-        _set(getattr(module, name + end), value)
+        set_weight(getattr(module, name + end), value)
 
 
 def _tensor(value: Any) -> torch.Tensor:
