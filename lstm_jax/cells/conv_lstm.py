@@ -1,6 +1,5 @@
 """The convolutional LSTM: memories that lie in space."""
 
-import itertools
 import math
 from typing import Literal
 
@@ -9,12 +8,11 @@ import jax.numpy as jnp
 
 from lstm_jax.cells.cell import Array, Cell, Params, gated_cell
 from lstm_jax.cells.checks import require_sizes
+from lstm_jax.cells.convolution import convolve
 from lstm_jax.cells.initial_carry import zero_carry
 from lstm_jax.cells.initializers import gate_kernels
 from lstm_jax.cells.lstm import GATE_ORDER, LSTMCarry, fast_update
 from lstm_jax.config import PositiveInt, register
-
-_MOST = 1 << 20  # bytes of what is made at a time
 
 
 @register("cell")
@@ -114,46 +112,4 @@ def _convolve(x: Array, kernel: Array) -> Array:
     leading = x.shape[:-1]
     batch = math.prod(leading[:-dimensions])
     x, kernel = x.reshape(batch, *space, x.shape[-1]).astype(dtype), kernel.astype(dtype)
-    # XLA's derivatives of a convolution take ten times as long on a CPU as those of products.
-    y = jax.lax.platform_dependent(x, kernel, cpu=_as_products, default=_as_convolution)
-    return y.reshape(*leading, kernel.shape[-1])
-
-
-def _as_convolution(x: Array, kernel: Array) -> Array:
-    axes = "DHW"[: kernel.ndim - 2]
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1,) * len(axes),
-        padding="SAME",
-        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
-    )
-
-
-def _as_products(x: Array, kernel: Array) -> Array:
-    """The same, a few examples at a time: what is laid out for them stays in the caches."""
-    size = math.prod(x.shape[1:-1]) * kernel.shape[-1] * x.dtype.itemsize
-    if len(x) * size <= _MOST:
-        return _products(x, kernel)
-    some = max(n for n in range(1, len(x) + 1) if len(x) % n == 0 and (n == 1 or n * size <= _MOST))
-    parts = x.reshape(-1, some, *x.shape[1:])
-    y = jax.lax.map(lambda part: _products(part, kernel), parts)
-    return y.reshape(*x.shape[:-1], kernel.shape[-1])
-
-
-def _products(x: Array, kernel: Array) -> Array:
-    """The window's last axis is laid out in memory, its others are summed over."""
-    *window, width, channels, size = kernel.shape
-    borders = [((along - 1) // 2, along // 2) for along in (*window, width)]
-    padded = jnp.pad(x, ((0, 0), *borders, (0, 0)))
-    *others, columns = x.shape[1:-1]
-    laid_out = jnp.concatenate([padded[..., i : i + columns, :] for i in range(width)], axis=-1)
-    # Merged into one axis, the kernel's gradient sums over examples and space three times as fast.
-    products = [
-        laid_out[:, *(slice(i, i + n) for i, n in zip(place, others, strict=True))].reshape(
-            -1, width * channels
-        )
-        @ kernel[place].reshape(width * channels, size)
-        for place in itertools.product(*map(range, window))
-    ]
-    return sum(products[1:], products[0]).reshape(*x.shape[:-1], size)
+    return convolve(x, kernel).reshape(*leading, kernel.shape[-1])

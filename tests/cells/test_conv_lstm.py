@@ -1,6 +1,5 @@
 """The convolutional LSTM against torch's convolutions, Keras, Flax and the LSTM."""
 
-import importlib
 import os
 
 import flax.linen as nn
@@ -201,20 +200,3 @@ def test_an_input_without_space_is_refused():
     cell, params, _ = example(2)
     with pytest.raises(ValueError, match=r"2 axes of space, got shape \(5, 3\)"):
         cell.step(params, cell.initial_carry(params, (5,)), jnp.ones((5, CHANNELS)))
-
-
-def test_products_of_a_few_examples_at_a_time_are_the_convolution(monkeypatch):
-    module = importlib.import_module("lstm_jax.cells.conv_lstm")  # the function hides it
-    x = jax.random.normal(jax.random.key(0), (6, 5, 4, 3))
-    kernel = jax.random.normal(jax.random.key(1), (3, 2, 3, 8))
-    monkeypatch.setattr(module, "_MOST", 6 * 5 * 4 * 8 * 4 - 1)
-    equations = jax.make_jaxpr(module._as_products)(x, kernel).eqns
-    assert [e.params["length"] for e in equations if "length" in e.params] == [2]
-
-    def found(convolve):
-        cost = jax.value_and_grad(lambda *a: jnp.sum(jnp.sin(convolve(*a))), (0, 1))
-        return jax.tree.leaves(jax.jit(cost)(x, kernel))
-
-    results = zip(found(module._as_products), found(module._as_convolution), strict=True)
-    for ours, expected in results:
-        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
