@@ -8,7 +8,7 @@ From a language model, 0.8930; 0.9035 with adversarial training from there (56 m
          lstm-jax train --config=configs/text/imdb_lm.py --workdir=runs/imdb_lm
          lstm-jax train --config=configs/text/imdb.py:pretrained --workdir=runs/imdb_pretrained
          lstm-jax train --config=configs/text/imdb.py:adversarial --workdir=runs/imdb_adversarial
-Then with n-grams beside it, 0.9165 in 7 minutes; this and its backward twin voting, 0.9186:
+Then with n-grams beside it, 0.9217 in 7 minutes; this and its backward twin voting, 0.9227:
          lstm-jax train --config=configs/text/imdb.py:ngrams --workdir=runs/imdb_ngrams
 Own texts: --config.data.source=csv_file --config.data.path=texts.csv (columns text and label)
 """
@@ -126,6 +126,8 @@ def _go_on_with_ngrams(values):
     values["model"]["dropout"]["parts"] = 1.0  # n-grams learn as if they were alone
     values["model"]["temperature"] = 4.0  # of 1, 2 and 4, by accuracy on validation
     values["groups"] = {"frozen": ("^(?!ngrams/)",)}
+    # Adam moves a rare n-gram as far as a frequent one, and fits what two reviews say by chance.
+    values["optimizer"] = {"name": "sgd", "learning_rate": 0.3, "momentum": 0.9}
     values["train"] |= {"duration": "2 epochs", "evaluate_every": "1 epoch"}
 
 
