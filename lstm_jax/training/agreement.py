@@ -26,7 +26,8 @@ class Agreement:
         self._seconds = seconds
         self._alone = jax.process_count() == 1
         self._next = 0  # the step at which all ask again
-        self._last: tuple[int, float] | None = None  # step and time of the last asking
+        self._last: tuple[int, float] | None = None  # the last wait: step, time
+        self._per_step: float | None = None  # seconds
 
     def ask(self, step: int, number: signal.Signals | None) -> tuple[float, signal.Signals | None]:
         """Seconds of training so far, and the signal at which all stop after this step.
@@ -43,17 +44,22 @@ class Agreement:
         from jax.experimental import multihost_utils
 
         # Numbers of whole milliseconds, since the devices have no double precision.
-        own = [number or 0, self._steps_until_next(step, now), *divmod(int(now * 1000), 1 << 30)]
+        own = [number or 0, self._steps_until_next(), *divmod(int(now * 1000), 1 << 30)]
         every = np.asarray(multihost_utils.process_allgather(np.array(own, np.int32)))
+        self._measure(step)
         _, steps, high, low = map(int, every[0])
         self._next = step + steps
         self._seconds = ((high << 30) + low) / 1000
         found = int(every[:, 0].max())
         return self._seconds, signal.Signals(found) if found else None
 
-    def _steps_until_next(self, step: int, now: float) -> int:
-        last, self._last = self._last, (step, now)
-        if last is None or step <= last[0]:
-            return 1  # how long a step takes is not known yet
-        per_step = max((now - last[1]) / (step - last[0]), 1e-6)
-        return min(max(int(_EVERY / per_step), 1), _MOST_STEPS)
+    def _steps_until_next(self) -> int:
+        if self._per_step is None:
+            return 1
+        return min(max(int(_EVERY / self._per_step), 1), _MOST_STEPS)
+
+    def _measure(self, step: int) -> None:
+        """How long a step takes, between two waits: steps that are only sent off take no time."""
+        last, self._last = self._last, (step, time.monotonic())
+        if last is not None and step > last[0]:
+            self._per_step = max((self._last[1] - last[1]) / (step - last[0]), 1e-6)

@@ -17,8 +17,8 @@ from lstm_jax.training.statistics import is_of_the_clock
 from lstm_jax.training.writers import read_metrics
 from tests.training.hosts import Hosts, free_port, last_meta, start, write_config
 
-# Rounding grows: a few hundred steps on, two runs that add in another order part. Two processes on a
-# core wait for each other for a third of a second a step.
+# Rounding grows: a few hundred steps on, two runs that add in another order part. And two processes
+# on a core wait for each other for a third of a second a step.
 STEPS = 48
 RUN = {
     "train": {
