@@ -98,7 +98,7 @@ def read_inputs(
     for row, found in enumerate(_in_parallel(read, recordings, reading)):
         if isinstance(found, BrokenAudio):
             if reading.broken == "refuse":
-                raise UserError(f"{name}: {found}; with broken=skip such a recording is left out")
+                raise UserError(f"{name}: {found}{_way_out(name)}")
             problems.append(str(found))
             continue
         for one in found:
@@ -120,6 +120,13 @@ def _in_parallel(
         return
     with ThreadPoolExecutor(reading.workers) as threads:
         yield from in_order(read, recordings, threads, 2 * reading.workers)
+
+
+def _way_out(name: str) -> str:
+    # Of `predict` no field of a config can be set.
+    if name.startswith("--"):
+        return ""
+    return "; with data.reading.broken=skip such a recording is left out"
 
 
 def _notes(name: str, recordings: Sequence[Recording], problems: Sequence[str]) -> list[str]:

@@ -150,11 +150,24 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
+def _files_below(root: Path) -> list[Path]:
+    entries = _visible(root)
+    return [
+        file for entry in entries for file in (_files_below(entry) if entry.is_dir() else [entry])
+    ]
+
+
 def read_videos(
     where: str, path: Path, size: FrameSize, frames: int, broken: Broken, processes: int = 0
 ) -> Clips:
-    """The clip of a video, or those of the videos of a folder, without labels."""
-    files = _visible(path) if path.is_dir() else [path]
+    """The clip of a video, or those of the videos of a folder and of those in it, without labels.
+
+    Raises:
+      UserError: a file cannot be read and is to be refused, or none can, or there is none.
+    """
+    files = _files_below(path) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{where}: {path} holds no file")
     return clips_of_files(where, [(one, "") for one in files], size, frames, broken, processes)
 
 

@@ -138,7 +138,9 @@ def usable(
             found[file] = seen
             continue
         if broken == "refuse":
-            raise UserError(f"{seen} (data.broken=skip leaves such files out)")
+            # Of `predict` no field of a config can be set.
+            way_out = "" if where.startswith("--") else " (data.broken=skip leaves such files out)"
+            raise UserError(f"{seen}{way_out}")
         skipped.append(str(seen).removeprefix(f"{where}: "))
     if not found:
         raise UserError(f"{where}: none of {len(files):,} files can be read; {skipped[0]}")

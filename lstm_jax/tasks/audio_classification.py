@@ -29,6 +29,7 @@ from lstm_jax.tasks.class_labels import (
 from lstm_jax.tasks.classification import classification_learner, probabilities_of
 from lstm_jax.tasks.classification_figures import draw_confusion
 from lstm_jax.tasks.classification_loss import ClassificationLoss
+from lstm_jax.tasks.left_out import tell
 from lstm_jax.tasks.series_classification import SeriesClassifierOptions
 from lstm_jax.tasks.task import FLOAT32, Compute, Dataset, Learner
 
@@ -151,6 +152,7 @@ class audio_classification:
         files = _files(Path(path).expanduser())
         recordings = [LabelledRecording(str(file), "", AudioFile(file)) for file in files]
         inputs = read_inputs(recordings, self.features, self.data.reading, name="--input")
+        tell(inputs.notes)
         for row, probability in zip(
             inputs.rows, self.probabilities(assets, params, inputs), strict=True
         ):

@@ -19,6 +19,7 @@ from lstm_jax.data.joint_fingerprint import joint_fingerprint
 from lstm_jax.data.tokenizers import Tokenizer, load_tokenizer
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.video_captioner import VideoCaptioner
+from lstm_jax.tasks.left_out import tell
 from lstm_jax.tasks.perplexity import PERPLEXITY, perplexity
 from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner, Metric
 from lstm_jax.tasks.translation import Seq2SeqOptions, TranslationLoss, train_loss
@@ -170,6 +171,7 @@ class video_captioning:
     def predict_file(self, assets: Path, params: Any, path: str) -> Iterator[Mapping[str, Any]]:
         """The caption of a video, or of every video of a folder."""
         clips = self.data.source.read_file("--input", Path(path).expanduser())
+        tell(clips.notes)
         captions = self.captions(assets, params, clips)
         for name, text in zip(clips.names, captions, strict=True):
             yield {"file": name, "caption": " ".join(text.splitlines())}

@@ -28,6 +28,7 @@ from lstm_jax.tasks.class_labels import (
 from lstm_jax.tasks.classification import ClassifierOptions, classification_learner
 from lstm_jax.tasks.classification_figures import draw_confusion
 from lstm_jax.tasks.classification_loss import ClassificationLoss
+from lstm_jax.tasks.left_out import tell
 from lstm_jax.tasks.task import FLOAT32, Array, Compute, Dataset, Learner
 from lstm_jax.tasks.video_figures import draw_clips
 
@@ -182,6 +183,7 @@ class video_classification:
         """The likeliest class of a video, or of every video of a folder, with its probability."""
         classes = load_classes(assets / _CLASSES)
         clips = self.data.source.read_file("--input", Path(path).expanduser())
+        tell(clips.notes)
         for name, row in zip(clips.names, self.probabilities(assets, params, clips), strict=True):
             label, probability = classes[int(row.argmax())], float(row.max())
             yield {"file": name, "label": label, "probability": probability}

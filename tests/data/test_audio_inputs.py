@@ -44,7 +44,9 @@ def test_processes_give_the_same_and_tell_what_is_broken_in_the_same_words(tmp_p
     assert (one.rows, one.notes) == (other.rows, other.notes) == ([0, 2], one.notes)
     for a, b in zip(one.sequences, other.sequences, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(UserError, match=r"train: .*cut.wav is cut off.*; with broken=skip such a"):
+    with pytest.raises(
+        UserError, match=r"train: .*cut.wav is cut off.*; with data\.reading\.broken=skip such a"
+    ):
         read_inputs(recordings, FEATURES, AudioReading(processes=2), name="train")
 
 
@@ -75,7 +77,9 @@ def test_a_broken_recording_is_refused_by_name_and_reason(tmp_path):
          "than the 25 of a frame", "line 5 has no transcript"),
         strict=True,
     ):  # fmt: skip
-        with pytest.raises(UserError, match=rf"train: .*{reason}.*; with broken=skip such a"):
+        with pytest.raises(
+            UserError, match=rf"train: .*{reason}.*; with data\.reading\.broken=skip such a"
+        ):
             read_inputs([GOOD[0], one], FEATURES, AudioReading(), name="train")
 
 

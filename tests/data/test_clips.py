@@ -211,3 +211,17 @@ def test_folders_that_cannot_be_read_are_told(folder, tmp_path):
     found = read(tmp_path / "mixed", broken="skip")
     assert sum(len(clips.names) for clips in found.values()) == 10
     assert re.match("1 of 11 files were skipped: .*notes.txt", found["train"].notes[0])
+
+
+def test_predict_reads_folders_in_folders_and_has_no_field_to_set(folder, tmp_path):
+    source = clip_folders(path=(str(folder),), height=8, width=8)
+    (folder / "dawn/.hidden").write_text("no video")
+    assert source.read_file("--input", folder).names == [
+        str(folder / name / f"{i}.avi") for name in ("dawn", "dusk") for i in range(5)
+    ]
+    (tmp_path / "below").mkdir()
+    with pytest.raises(UserError, match=f"--input: {tmp_path} holds no file$"):
+        source.read_file("--input", tmp_path)
+    (tmp_path / "below/empty.avi").touch()
+    with pytest.raises(UserError, match=r"--input: .*empty\.avi is empty$"):
+        source.read_file("--input", tmp_path)

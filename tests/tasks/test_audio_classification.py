@@ -73,11 +73,27 @@ def folder(tmp_path):
 def test_a_broken_recording_is_refused_or_left_out(tmp_path, folder):
     (folder / "rising" / "x.wav").write_text("no sound")
     data = {"source": "audio_folders", "path": (str(folder),)}
-    with pytest.raises(UserError, match=r"data: \w+: .*x.wav is no sound .*; with broken=skip"):
+    with pytest.raises(
+        UserError, match=r"data: \w+: .*x.wav is no sound .*; with data\.reading\.broken=skip"
+    ):
         make(**data).prepare(tmp_path)
     _, dataset = make(**data, reading={"broken": "skip"}).prepare(tmp_path)
     assert "1 of" in dataset.notes[-1]
     assert "x.wav is no sound" in dataset.notes[-1]
+
+
+def test_predict_tells_what_it_leaves_out(tmp_path, folder, capsys):
+    (folder / "rising" / "x.wav").write_text("no sound")
+    for broken in ("refuse", "skip"):
+        task = make(reading={"broken": broken})
+        learner, _ = task.prepare(tmp_path)
+        found = task.predict_file(tmp_path, learner.init(jax.random.key(0)), str(folder))
+        if broken == "refuse":  # predict has no field to set
+            with pytest.raises(UserError, match=r"--input: .*x.wav is no sound .*recognised\)$"):
+                next(found)
+            continue
+        assert len(list(found)) == 24
+        assert "--input: 1 of 25 recordings are left out: " in capsys.readouterr().err
 
 
 @pytest.mark.slow
