@@ -8,6 +8,7 @@ import ml_collections
 from lstm_jax.config.schema import REQUIRED, Field
 from lstm_jax.errors import did_you_mean
 
+NEEDS_VALUE = "has no default and needs a value"
 _LARGEST = 2**32 - 1  # of a seed; a size of an array may be half of that
 
 
@@ -16,7 +17,7 @@ def field_problems(field: Field, value: Any) -> list[str]:
     if value is None:
         if field.optional:
             return []
-        needed = "has no default and needs a value" if field.default is REQUIRED else "is None"
+        needed = NEEDS_VALUE if field.default is REQUIRED else "is None"
         return [f"{needed} ({field.describes})"]
     if not _is_of_type(field, value):
         return [f"must be {field.describes}, got {value!r} ({type(value).__name__})"]
