@@ -91,7 +91,7 @@ def explain(
     >>> import jax.numpy as jnp, lstm_jax as lj
     >>> print(explain(lj.gru(4), jnp.ones((7, 3, 2))))
     deferred: input projection before the loop, weight gradients after the backward loop
-      not native: the C++ kernels have the plain LSTM alone
+      not native: the C++ kernels have the plain and the convolutional LSTM alone
       not parallel: the cell has no parallel form
       not reference: slower
       not cudnn: cuDNN needs an NVIDIA GPU, and programs run on cpu here

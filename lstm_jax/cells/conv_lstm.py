@@ -83,7 +83,7 @@ def conv_lstm(
         output_size=hidden_size,
         fast_update=None if peepholes else fast_update,
     )
-    return cell._replace(input_axes=dimensions + 1)
+    return cell._replace(input_axes=dimensions + 1, kind=None if peepholes else "conv_lstm")
 
 
 def _update(params: Params, carry: LSTMCarry, z: Array, r: Array) -> tuple[LSTMCarry, Array]:

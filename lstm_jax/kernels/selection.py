@@ -7,7 +7,7 @@ from lstm_jax.cells import Cell
 from lstm_jax.errors import did_you_mean
 from lstm_jax.kernels import cudnn, deferred, parallel, reference
 from lstm_jax.kernels.backend import Backend, Request
-from lstm_jax.kernels.native import lstm as native
+from lstm_jax.kernels.native import backend as native
 
 
 class Choice(NamedTuple):

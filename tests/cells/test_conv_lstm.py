@@ -165,9 +165,8 @@ def test_peepholes_start_as_none():
     params = with_them.init(jax.random.key(0), 2)
     xs = jax.random.normal(jax.random.key(1), (3, 5, 5, 2))
     plain = {name: p for name, p in params.items() if name != "peephole_kernel"}
-    np.testing.assert_array_equal(
-        lj.scan(with_them, params, None, xs)[1], lj.scan(without, plain, None, xs)[1]
-    )
+    ys = lj.scan(without, plain, None, xs, backend="deferred")[1]
+    np.testing.assert_array_equal(lj.scan(with_them, params, None, xs)[1], ys)
 
 
 def test_says_how_many_axes_an_example_has():

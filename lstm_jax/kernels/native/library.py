@@ -1,7 +1,7 @@
 """Compiling the C++ kernels where they run, and making them known to XLA.
 
-The source is part of the package. The first run that can use it compiles it for this very machine,
-once, where there is a C++ compiler; nothing of the library needs that.
+The sources are part of the package. The first run that can use one compiles it for this very
+machine, once, where there is a C++ compiler; nothing of the library needs that.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ import jaxlib
 from lstm_jax.private_folder import is_private, make_private
 
 PREFIX = "lstm_jax_"
-TARGETS = ("lstm_forward", "lstm_backward")
+_TARGETS = ("forward", "backward")  # of every source
 _SOURCES = Path(__file__).parent
 # Contracted to fused multiply-adds, but in no other way than written: no -ffast-math.
 _FLAGS = (
@@ -36,45 +36,45 @@ class BuildError(Exception):
 
 
 @functools.cache
-def problem() -> str | None:
-    """Why there are no C++ kernels in this process; None when XLA can call them.
+def problem(source: str = "lstm") -> str | None:
+    """Why there are no C++ kernels of this source in this process; None when XLA can call them.
 
     The first call in a process looks for the compiled library, and compiles it if need be.
     """
     if os.environ.get("LSTM_JAX_NATIVE", "").lower() in ("0", "off", "no", "false"):
         return "LSTM_JAX_NATIVE turns the C++ kernels off"
     try:
-        library = _open(build())
+        library = _open(build(source), source)
     except (BuildError, OSError) as error:
         return f"the C++ kernels cannot be had: {error}"
-    for target in TARGETS:
+    for target in (f"{source}_{name}" for name in _TARGETS):
         function = jax.ffi.pycapsule(getattr(library, target))
         jax.ffi.register_ffi_target(PREFIX + target, function, platform="cpu")
     return None
 
 
-def _open(path: Path) -> ctypes.CDLL:
+def _open(path: Path, source: str = "lstm") -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError:
         path.unlink()  # damaged on the disk: once more
-        return ctypes.CDLL(str(build()))
+        return ctypes.CDLL(str(build(source)))
 
 
-def build() -> Path:
-    """The compiled library of this machine and this version of the sources, built if it is not.
+def build(source: str = "lstm") -> Path:
+    """The compiled library of this machine and this version of a source, built if it is not.
 
     Raises:
       BuildError: there is no compiler, or it fails.
     """
     compiler = find_compiler()
-    target = cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
+    target = cache_folder() / f"kernels-{_fingerprint(compiler, source)}.so"
     if target.exists() and is_private(target):
         return target
     _log.info("compiling C++ kernels with %s, once for this machine", compiler)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         fresh = Path(folder) / target.name
-        _compile(compiler, fresh)
+        _compile(compiler, source, fresh)
         fresh.chmod(0o700)  # whatever the umask
         os.replace(fresh, target)  # at once: another process may be doing the same
     return target
@@ -109,10 +109,10 @@ def cache_folder() -> Path:
     raise BuildError("; ".join(problems))
 
 
-def _fingerprint(compiler: str) -> str:
+def _fingerprint(compiler: str, source: str) -> str:
     """Of all that the compiled library depends on; a home folder may serve several machines."""
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.glob("*.h")) + sorted(_SOURCES.glob("*.cc")):
+    for path in [*sorted(_SOURCES.glob("*.h")), _SOURCES / f"{source}.cc"]:
         digest.update(path.read_bytes())
     about = (*_FLAGS, compiler, jaxlib.__version__, platform.machine(), _instruction_sets())
     digest.update("\n".join(about).encode())
@@ -127,9 +127,9 @@ def _instruction_sets() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-def _compile(compiler: str, target: Path) -> None:
+def _compile(compiler: str, source: str, target: Path) -> None:
     command = [compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", "-o", str(target)]
-    command += map(str, sorted(_SOURCES.glob("*.cc")))
+    command.append(str(_SOURCES / f"{source}.cc"))
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

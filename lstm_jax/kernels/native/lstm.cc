@@ -9,50 +9,11 @@
 //
 // Shapes: x [time, batch, input], gates [time, batch, 4 * units] in the order i f g o, states
 // [batch, units], mask and resets [time, batch] or empty.
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
-#include <cstdlib>
-#include <memory>
-
+#include "memory.h"
 #include "product.h"
 #include "team.h"
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
 
 namespace {
-
-using Floats = ffi::Buffer<ffi::F32>;
-using Flags = ffi::Buffer<ffi::PRED>;
-using FloatsOut = ffi::Result<Floats>;
-
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-// Aligned memory, zero where it was asked for.
-struct Scratch {
-  explicit Scratch(int64_t count, bool zero = false)
-      : memory(static_cast<float*>(std::aligned_alloc(64, round_up(count * 4 + 4, 64)))) {
-    if (zero) std::memset(memory.get(), 0, count * 4);
-  }
-  float* get() const { return memory.get(); }
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  std::unique_ptr<float, Free> memory;
-};
-
-// Asks for large pages: else the first writing of fresh memory, page by page, takes longer than
-// the arithmetic. A hint, so nothing is lost where it is refused.
-void expect_writing(float* begin, int64_t count) {
-#if defined(__linux__)
-  constexpr uintptr_t kLarge = 1 << 21;
-  const uintptr_t first = round_up(reinterpret_cast<uintptr_t>(begin), kLarge);
-  const uintptr_t last = reinterpret_cast<uintptr_t>(begin + count) / kLarge * kLarge;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-}
 
 // What both directions know of a run.
 struct Run {
@@ -359,10 +320,6 @@ struct Backward {
       }
   }
 };
-
-const bool* flags(const Flags& given) {
-  return given.element_count() ? given.typed_data() : nullptr;
-}
 
 Run make_run(int64_t time, const Floats& state, bool reverse, const Flags& mask,
              const Flags& resets) {

@@ -90,9 +90,9 @@ def test_narrower_vectors_compute_the_same(tmp_path, processor):
         pytest.skip("this processor has no AVX2")
     command = f'exec {library.find_compiler()} "${{@/-march=native/-march={processor}}}"'
     wrapper = compiler(tmp_path / "cxx", command, shell="/bin/bash")
-    tests = Path(__file__).parent / "test_lstm.py"
+    tests = [Path(__file__).parent / f"test_{name}.py" for name in ("lstm", "conv_lstm")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "reference", tests],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "reference", *tests],
         env={**os.environ, "CXX": wrapper, "XDG_CACHE_HOME": str(tmp_path / "own")},
         capture_output=True,
         text=True,

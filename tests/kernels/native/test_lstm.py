@@ -153,7 +153,7 @@ def test_bfloat16_and_all_carries_are_refused_by_name():
         lj.scan(cell, params, None, xs.astype(jnp.bfloat16), backend="native")
     with pytest.raises(ValueError, match="only the last carry"):
         lj.scan(cell, params, None, xs, backend="native", return_carries=True)
-    with pytest.raises(ValueError, match="plain LSTM alone"):
+    with pytest.raises(ValueError, match="plain and the convolutional LSTM alone"):
         lj.scan(lj.gru(5), lj.gru(5).init(jax.random.key(0), 3), None, xs, backend="native")
 
 
