@@ -80,6 +80,24 @@ class AudioFile(NamedTuple):
         return _decode(self.name, content, max_seconds)
 
 
+def sound_files(where: str, path: Path) -> list[Path]:
+    """The path itself, or every file of sound in the folder and in those in it, by name.
+
+    Args:
+      where: what named the path, for messages.
+      path: a file or folder.
+
+    Raises:
+      UserError: it is a folder without sound.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{where}: {path} holds no {', '.join(SUFFIXES)} file")
+    return files
+
+
 class AudioSamples(NamedTuple):
     """A recording in memory: float samples between -1 and 1, [samples] or [samples, channels]."""
 

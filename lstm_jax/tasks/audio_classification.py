@@ -10,12 +10,12 @@ import numpy as np
 
 from lstm_jax.config import PositiveInt, Seed, part_of, register, values_of
 from lstm_jax.data.audio_features import AudioFeatures
-from lstm_jax.data.audio_files import SUFFIXES, AudioFile
+from lstm_jax.data.audio_files import AudioFile, sound_files
 from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, Speed, read_inputs
 from lstm_jax.data.feature_scale import Scaled, load_scale, scale_of
 from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.labelled_audio import LabelledAudioSource, LabelledRecording
-from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.errors import ConfigError
 from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.series_classifier import SeriesClassifier
 from lstm_jax.tasks.bucketed import bucketed_dataset
@@ -149,7 +149,7 @@ class audio_classification:
           path: a file of sound, or a folder with such files.
         """
         classes = load_classes(assets / _CLASSES)
-        files = _files(Path(path).expanduser())
+        files = sound_files("--input", Path(path).expanduser())
         recordings = [LabelledRecording(str(file), "", AudioFile(file)) for file in files]
         inputs = read_inputs(recordings, self.features, self.data.reading, name="--input")
         tell(inputs.notes)
@@ -220,12 +220,3 @@ class audio_classification:
         example = jnp.zeros((1, self.model.stride, self.features.size))
         network = self.network(classes, compute)
         return classification_learner(network, example, self.loss, "features", self.augmentation)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"--input: {path} holds no {', '.join(SUFFIXES)} file")
-    return files

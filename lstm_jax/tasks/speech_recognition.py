@@ -26,7 +26,7 @@ from lstm_jax.config import (
     write_atomically,
 )
 from lstm_jax.data.audio_features import AudioFeatures
-from lstm_jax.data.audio_files import AudioFile, read_audio
+from lstm_jax.data.audio_files import AudioFile, read_audio, sound_files
 from lstm_jax.data.audio_inputs import AudioInputs, AudioReading, Speed, features_of, read_inputs
 from lstm_jax.data.bucketing import best_bounds, longest_of
 from lstm_jax.data.feature_scale import FeatureScale, load_scale, scale_of
@@ -253,13 +253,13 @@ class speech_recognition:
             )
 
     def predict_file(self, assets: Path, params: Any, path: str) -> Iterator[Mapping[str, Any]]:
-        """The text of a recording, or of every one that a text file names, a path a line.
+        """The text of a recording, of each one in a folder, or of those that a text file names.
 
         Args:
           assets: of the run.
           params: the parameters.
-          path: of the recording, or of a file whose name ends in `.txt`; the paths in that are
-            seen from its folder.
+          path: of the recording, of a folder, or of a file whose name ends in `.txt`, with a path
+            a line; these are seen from its folder.
         """
         recognizer, size = self.recognizer(assets), self.search.batch_size
         files = _files(path)
@@ -272,7 +272,7 @@ class speech_recognition:
 
     def commands(self) -> Mapping[str, str]:
         """The commands for a finished run."""
-        return {"predict": "transcribe a recording, or a .txt file with a path a line, by --input="}
+        return {"predict": "transcribe a recording, a folder or a .txt of paths, with --input=path"}
 
     def network(self, tokenizer: Tokenizer, compute: Compute = FLOAT32) -> SpeechRecognizer:
         """The Flax module for a tokenizer."""
@@ -486,7 +486,7 @@ def _load_texts(path: Path) -> list[str]:
 
 def _files(name: str) -> list[Path]:
     path = Path(name).expanduser()
-    if path.suffix.lower() != ".txt":
-        return [path]
+    if path.suffix.lower() != ".txt" or path.is_dir():
+        return sound_files("--input", path)
     lines = read_text("--input", path).splitlines()
     return [path.parent / Path(line.strip()).expanduser() for line in lines if line.strip()]

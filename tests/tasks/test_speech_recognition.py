@@ -242,6 +242,9 @@ def test_the_smoke_config_runs_and_predicts_files(run, tmp_path, capsys):
     stream = SpeechStream(task.recognizer(loaded.assets), task.data.features, params)
     stream.feed(one.audio.samples)
     assert found[0]["text"] == stream.end()
+    assert main(["predict", f"--workdir={run}", f"--input={tmp_path}"]) == 0
+    told = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert told == [{"file": str(tmp_path / "one.wav"), "text": found[0]["text"]}]
     assert main(["predict", f"--workdir={run}", f"--input={tmp_path / 'no.wav'}"]) == 2
     assert "no.wav cannot be read" in capsys.readouterr().err
 
