@@ -11,11 +11,12 @@ import numpy as np
 
 from lstm_jax.config import Fraction, NonNegativeInt, PositiveInt, Range, register
 from lstm_jax.data.clips import Clips, ClipSource, clips_of_files, generated_clips, read_videos
+from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths
 from lstm_jax.data.moving_mnist import blobs, read_digits
 from lstm_jax.data.stories import STORIES, draw_story, sentence
-from lstm_jax.data.tables import read_columns
 from lstm_jax.data.video_files import Broken, FrameSize
+from lstm_jax.errors import UserError
 
 _DIGIT = 28
 
@@ -65,11 +66,7 @@ def captioned_videos(
     def read_one(split: str, tables: tuple[str, ...]) -> list[tuple[str, str]]:
         rows = []
         for table in tables:
-            found = read_columns(
-                path_field(split), (table,), ("1", "2"), delimiter="\t", quoted=False
-            )
-            folder = Path(table).expanduser().parent
-            rows += [(str(folder / name), text) for name, text in found]
+            rows += _read_table(path_field(split), Path(table).expanduser())
         return rows
 
     def read() -> Mapping[str, Clips]:
@@ -83,6 +80,18 @@ def captioned_videos(
         return read_videos(where, file, size, frames, broken, processes)
 
     return ClipSource(size, frames, read, read_file)
+
+
+def _read_table(where: str, table: Path) -> list[tuple[str, str]]:
+    rows = []
+    for number, line in enumerate(read_text(where, table).split("\n"), start=1):
+        if not line.strip():
+            continue
+        values = [value.strip() for value in line.split("\t")]
+        if len(values) != 2 or not all(values):
+            raise UserError(f"{where}: {table}, line {number}: is not a file, a tab and a sentence")
+        rows.append((str(table.parent / values[0]), values[1]))
+    return rows
 
 
 @register("caption_source")

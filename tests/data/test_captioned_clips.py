@@ -89,6 +89,11 @@ def test_a_table_names_videos_beside_it(tmp_path):
     table.write_text("0.avi\tit is\nnone.avi\tit is not\n1.avi\tit is\n")
     with pytest.raises(UserError, match=r"none\.avi"):
         source.read()
+    for line in ("1.avi it is", "1.avi\t", "\tit is", "1.avi\tit\tis"):
+        table.write_text(f"0.avi\tit is\r\n\r\n{line}\r\n")
+        message = r"data\.path: .*captions\.tsv, line 3: is not a file, a tab and a sentence$"
+        with pytest.raises(UserError, match=message):
+            source.read()
     with pytest.raises(ConfigError, match="path"):
         captioned_videos(path=())
 
