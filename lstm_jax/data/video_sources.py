@@ -1,5 +1,6 @@
 """Where one long video comes from, by name."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -83,7 +84,7 @@ def _whole(where: str, file: Path, size: FrameSize, memory: int) -> np.ndarray:
     needed = count * int(np.prod(size))
     if needed > memory * 2**20:
         raise UserError(
-            f"{where}: the {count:,} frames of {file} need {needed / 2**20:,.0f} MiB of memory; "
-            f"{memory:,} are allowed (data.memory; smaller frames need less)"
+            f"{where}: the {count:,} frames of {file} need {math.ceil(needed / 2**20):,} MiB of "
+            f"memory; {memory:,} are allowed (data.memory; smaller frames need less)"
         )
     return np.stack(list(read_frames(where, file, size)))

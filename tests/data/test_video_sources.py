@@ -17,5 +17,5 @@ def test_a_video_is_its_frames_and_fits_into_memory(tmp_path):
     frames = video_file(path=path, height=16, width=64).read()
     assert frames.shape == (24, 16, 64, 1)
     np.testing.assert_allclose(frames[:, 8, 8, 0], levels, atol=2)
-    with pytest.raises(UserError, match=r"data\.path: the 24 frames of .* need 1 MiB .*; 1 are"):
+    with pytest.raises(UserError, match=r"data\.path: the 24 frames of .* need 2 MiB .*; 1 are"):
         video_file(path=path, height=64, width=256, color="rgb", memory=1).read()
