@@ -1,7 +1,7 @@
 """Where recordings with a class come from, by split.
 
 A source checks its fields when it is made and reads when it is called: names, not sound. A split
-without data of its own takes a share of the training recordings, chosen by a hash of their names.
+without data of its own takes a share of the training recordings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ from lstm_jax.data.audio_files import SUFFIXES, Audio, AudioFile, AudioSamples
 from lstm_jax.data.class_folders import class_files
 from lstm_jax.data.files import read_text
 from lstm_jax.data.held_out import SPLITS, path_field, read_splits, require_paths, require_shares
+from lstm_jax.data.labelled_series import hold_out_of_every_class
 from lstm_jax.data.tfds_audio import read_tfds_audio
 from lstm_jax.errors import UserError
 
@@ -38,6 +39,7 @@ class LabelledRecording(NamedTuple):
 LabelledAudio = Mapping[str, Sequence[LabelledRecording]]
 LabelledAudioSource = Callable[[], LabelledAudio]
 # Files of the set Speech Commands that name what is held out of a folder.
+_MARK = "_nohash_"  # behind the speaker in its names
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -56,6 +58,8 @@ def audio_folders(
     Folders whose names begin with "_" or "." are left out, such as the noise of Speech Commands
     (P. Warden, arXiv 1804.03209). Files of one speaker, whom that set names before "_nohash_", come
     into one split; its `validation_list.txt` and `testing_list.txt`, where they are, say which.
+    Where no name tells a speaker, shares are of every class alike, and one file of each is trained
+    on at least.
 
     Args:
       path: folders of class folders, separated by commas.
@@ -79,7 +83,11 @@ def audio_folders(
     def read() -> LabelledAudio:
         listed = _listed(path[0]) if len(path) == 1 and not (validation_path or test_path) else {}
         if not listed:
-            return read_splits(paths, shares, read_one)
+            own = {split: read_one(split, names) for split, names in paths.items() if names}
+            if not any(_MARK in Path(one.audio.name).stem for one in own["train"]):
+                own |= _of_every_class(own["train"], shares)
+                return read_splits(own, {}, lambda _, recordings: recordings)
+            return read_splits(own, shares, lambda _, recordings: recordings)
         found: dict[str, list[LabelledRecording]] = {split: [] for split in SPLITS}
         for one in read_one("train", path):
             file = Path(one.audio.name)
@@ -100,8 +108,15 @@ def _folders(where: str, root: Path, classes: Sequence[str]) -> list[LabelledRec
     return [LabelledRecording(_speaker(file), label, AudioFile(file)) for file, label in files]
 
 
+def _of_every_class(
+    train: Sequence[LabelledRecording], shares: Mapping[str, float]
+) -> dict[str, list[LabelledRecording]]:
+    rows = hold_out_of_every_class([one.label for one in train], shares, seed=0)
+    return {split: [train[row] for row in chosen] for split, chosen in rows.items()}
+
+
 def _speaker(file: Path) -> str:
-    speaker, marked, _ = file.stem.partition("_nohash_")
+    speaker, marked, _ = file.stem.partition(_MARK)
     return speaker if marked else f"{file.parent.name}/{file.name}"
 
 

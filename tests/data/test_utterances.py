@@ -206,6 +206,13 @@ def test_folders_of_classes(tmp_path):
     assert every == [
         ("no", "no/a.wav"), ("no", "no/b.WAV"), ("yes", "yes/a.flac"), ("yes", "yes/b.ogg")
     ]  # fmt: skip
+    for number in range(18):  # twenty of "no" beside two of "yes" and one of "owl"
+        sound(tmp_path / f"no/{number}.wav")
+    sound(tmp_path / "owl/a.wav")
+    found = classes("audio_folders", path=(str(tmp_path),), validation_share=0.1, test_share=0.2)
+    held_out = [one.label for split in ("validation", "test") for one in found[split]]
+    assert [held_out.count(name) for name in ("no", "owl", "yes")] == [6, 0, 1]
+    assert {one.label for one in found["train"]} == {"no", "owl", "yes"}
     with pytest.raises(UserError, match=r"data.path: .*maybe is no folder"):
         classes("audio_folders", path=(str(tmp_path),), classes=("no", "maybe"))
     (tmp_path / "empty").mkdir()
