@@ -21,11 +21,13 @@ def get_config(mode: str = ""):
     if mode and mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
     smoke, streaming = mode.startswith("smoke"), mode.endswith("streaming")
+    own = {} if smoke else {"path": "LJSpeech-1.1"}  # a folder like it
     config = experiment(
         task="speech_recognition",
         seed=0,  # of initialisation, dropout and masks
         data={
             "source": "generated_speech" if smoke else "speech_folder",
+            **own,
             "steps": ("lowercase", "one_line"),
             "tokenizer": "characters",
             "features": {
