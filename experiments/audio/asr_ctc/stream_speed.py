@@ -19,6 +19,7 @@ import numpy as np
 
 from lstm_jax.data.audio_features import AudioFeatures
 from lstm_jax.data.audio_files import AudioFile, read_audio
+from lstm_jax.errors import UserError
 from lstm_jax.tasks.speech_recognizer import Recognizer
 from lstm_jax.tasks.speech_stream import SpeechStream
 from lstm_jax.training import Run, build_experiment, load_config
@@ -35,6 +36,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="the folder of a trained run of :streaming")
     parser.add_argument("--input", type=Path, help="a recording; else noise")
     options = parser.parse_args()
+    try:
+        _measure(options)
+    except UserError as error:
+        parser.error(str(error))
+
+
+def _measure(options: argparse.Namespace) -> None:
     recognizer, features, params = _trained(options.run) if options.run else _untrained()
     rate = features.sample_rate
     samples = np.random.default_rng(0).normal(0, 0.1, SECONDS * rate).astype(np.float32)
