@@ -1,14 +1,18 @@
 """Where sequences of frames come from, by name."""
 
-from collections.abc import Callable
-from typing import Annotated, NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_jax.config import PositiveInt, Range, register
-from lstm_jax.data.memory_problem import DrawnBatches, Examples, MemoryBatches, Sizes
+from lstm_jax.config import Fraction, PositiveInt, Range, register
+from lstm_jax.data.held_out import SPLITS, require_paths
+from lstm_jax.data.memory_problem import Draw, DrawnBatches, Examples, MemoryBatches, Sizes
 from lstm_jax.data.moving_mnist import blobs, draw_moving, read_digits
 from lstm_jax.data.video_files import FrameSize
+from lstm_jax.data.video_sources import video_file
+from lstm_jax.errors import UserError
 
 _DIGIT = 28
 
@@ -58,6 +62,85 @@ def moving_mnist(
 
 
 @register("frame_source")
+def video_windows(
+    *,
+    path: tuple[str, ...],
+    validation_share: Fraction = 0.1,
+    test_share: Fraction = 0.2,
+    height: PositiveInt = 64,
+    width: PositiveInt = 64,
+    color: Literal["rgb", "grey"] = "grey",
+    memory: PositiveInt = 1024,
+) -> FrameSource:
+    """Sequences of frames that follow each other in videos, each of which is cut by time.
+
+    Every sequence of a split is as likely as any other. Held-out ones do not depend on the seed.
+    Frames are kept in memory, as small as they are made.
+
+    Args:
+      path: video files, separated by commas.
+      validation_share: share of the frames of each for validation, behind those to train on.
+      test_share: share of the frames of each for the test, the last ones.
+      height: of a frame, pixels; it is scaled to cover height and width, and its middle taken.
+      width: of a frame, pixels.
+      color: whether frames are in colour.
+      memory: MiB that the frames of a video may take.
+
+    Raises:
+      ConfigError: no file is named, or the shares leave nothing to train on.
+      UserError: when the data are read: a file cannot be, its frames need more memory, or no
+        video has enough frames for a sequence in every split.
+    """
+    shares = require_paths(
+        {"train": path, "validation": (), "test": ()},
+        {"validation": validation_share, "test": test_share},
+    )
+    videos = [
+        video_file(path=one, height=height, width=width, color=color, memory=memory) for one in path
+    ]
+
+    @functools.cache  # baselines and pictures need the frames again
+    def parts() -> dict[str, list[np.ndarray]]:
+        cut = [_by_time(video.read(), shares) for video in videos]
+        return {split: [one[split] for one in cut] for split in SPLITS}
+
+    def draw_of(split: str, steps: int) -> Draw:
+        long_enough = [part for part in parts()[split] if len(part) >= steps]
+        if not long_enough:
+            most = max(map(len, parts()[split]))
+            raise UserError(
+                f"data.path: too few frames: the {split} split of the longest video has {most:,}, "
+                f"and a sequence {steps} (data.seen and data.forecast)"
+            )
+        return _windows(long_enough, steps)
+
+    return FrameSource(videos[0].size, lambda sizes, steps: _drawn(draw_of, sizes, steps))
+
+
+def _by_time(video: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.ndarray]:
+    test = round(len(video) * (1 - shares["test"]))
+    validation = test - round(len(video) * shares["validation"])
+    return dict(zip(SPLITS, np.split(video, [validation, test]), strict=True))
+
+
+def _windows(parts: Sequence[np.ndarray], steps: int) -> Draw:
+    """Draws sequences of frames of any of the parts."""
+    counts = [len(part) - steps + 1 for part in parts]
+    begins = np.cumsum([0, *counts])
+
+    def draw(random: np.random.Generator, rows: int, length: int | None) -> Examples:
+        del length
+        found = []
+        for place in random.integers(begins[-1], size=rows):
+            part = int(np.searchsorted(begins, place, side="right")) - 1
+            begin = place - begins[part]
+            found.append(parts[part][begin : begin + steps])
+        return {"frames": np.stack(found)}
+
+    return draw
+
+
+@register("frame_source")
 def moving_blobs(*, number: PositiveInt = 2, side: Annotated[int, Range(8)] = 24) -> FrameSource:
     """Generated strokes that move as the digits of `moving_mnist`, to try a config without data.
 
@@ -78,23 +161,29 @@ def moving_blobs(*, number: PositiveInt = 2, side: Annotated[int, Range(8)] = 24
 
 
 def _moving(shapes_of: Callable[[str], np.ndarray], number: int, side: int) -> FrameSource:
-    def make(sizes: Sizes, steps: int) -> dict[str, MemoryBatches]:
-        def batches(split: str, count: int, size: int, entropy: tuple[int, ...]) -> MemoryBatches:
-            shapes = shapes_of(split)
+    def draw_of(split: str, steps: int) -> Draw:
+        shapes = shapes_of(split)
 
-            def draw(random: np.random.Generator, rows: int, length: int | None) -> Examples:
-                del length
-                moving = draw_moving(random, shapes, rows, steps, number=number, side=side)
-                return {"frames": moving}
+        def draw(random: np.random.Generator, rows: int, length: int | None) -> Examples:
+            del length
+            moving = draw_moving(random, shapes, rows, steps, number=number, side=side)
+            return {"frames": moving}
 
-            return DrawnBatches(draw, count=count, batch_size=size, entropy=entropy)
+        return draw
 
-        held_out = (sizes.evaluation_examples, sizes.evaluation_batch_size)
-        trained = sizes.epoch_batches * sizes.batch_size
-        return {
-            "train": batches("train", trained, sizes.batch_size, (0, sizes.seed)),
-            "validation": batches("validation", *held_out, (1,)),
-            "test": batches("test", *held_out, (2,)),
-        }
+    return FrameSource(FrameSize(side, side, 1), lambda sizes, steps: _drawn(draw_of, sizes, steps))
 
-    return FrameSource(FrameSize(side, side, 1), make)
+
+def _drawn(
+    draw_of: Callable[[str, int], Draw], sizes: Sizes, steps: int
+) -> dict[str, MemoryBatches]:
+    def batches(split: str, count: int, size: int, entropy: tuple[int, ...]) -> MemoryBatches:
+        return DrawnBatches(draw_of(split, steps), count=count, batch_size=size, entropy=entropy)
+
+    held_out = (sizes.evaluation_examples, sizes.evaluation_batch_size)
+    trained = sizes.epoch_batches * sizes.batch_size
+    return {
+        "train": batches("train", trained, sizes.batch_size, (0, sizes.seed)),
+        "validation": batches("validation", *held_out, (1,)),
+        "test": batches("test", *held_out, (2,)),
+    }
