@@ -416,7 +416,10 @@ class speech_recognition:
         possible = needed <= recognizer.network.steps_of(frames)
         kept = np.flatnonzero(possible) if leave_out else np.arange(len(labels))
         if not len(kept):
-            raise UserError("data: every transcript has more symbols than its recording has steps")
+            raise UserError(
+                "data: every transcript has more symbols than its recording has steps; smaller "
+                "model.strides or a shorter data.features.hop_ms make more steps"
+            )
         features = _Chosen(inputs.sequences, kept)
         bounds = best_bounds(
             longest_of({"f": features, "l": [labels[i] for i in kept]}), self.data.buckets
