@@ -79,7 +79,7 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key[2:]}.features"
 
     def _trouble(self, verb: str, error: OSError) -> UserError:
-        return UserError(f"cache: cannot {verb} {self.folder} ({error.strerror})")
+        return UserError(f"data.reading.cache: cannot {verb} {self.folder} ({error.strerror})")
 
 
 class Cached(Sequence):
@@ -101,8 +101,8 @@ class Cached(Sequence):
         found = self._cache.get(key)
         if found is None:
             raise UserError(
-                f"cache: what was in {self._cache.folder} is gone or damaged: start again, and it "
-                "is made anew"
+                f"data.reading.cache: what was in {self._cache.folder} is gone or damaged: start "
+                "again, and it is made anew"
             )
         self._last = (key, found)
         return found

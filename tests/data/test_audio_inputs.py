@@ -171,5 +171,5 @@ def test_many_may_write_and_read_at_once(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cache: cannot .* \(Not a directory\)"):
+    with pytest.raises(UserError, match=r"data\.reading\.cache: cannot .* \(Not a directory\)"):
         read_inputs(GOOD[:1], FEATURES, AudioReading(cache=str(tmp_path / "file")))
