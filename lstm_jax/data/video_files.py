@@ -64,7 +64,8 @@ def count_frames(where: str, file: Path) -> int:
 def read_frames(where: str, file: Path, size: FrameSize) -> Iterator[np.ndarray]:
     """The frames of a file in order, bytes [height, width, channels]; one is kept at a time.
 
-    A frame is scaled until it covers the size, and its middle is taken.
+    A frame is turned as the file says that it is shown, by quarters, scaled until it covers the
+    size, and its middle is taken.
 
     Args:
       where: what named the file, for messages.
@@ -200,6 +201,10 @@ def _why(error: Any) -> str:
 
 
 def _fitted(frame: Any, size: FrameSize) -> np.ndarray:
+    # A phone writes what its sensor sees, and beside it how it was held.
+    quarters = round(frame.rotation / 90) % 4  # anticlockwise
+    if quarters % 2:
+        size = FrameSize(size.width, size.height, size.channels)
     scale = max(size.height / frame.height, size.width / frame.width)
     height = max(size.height, round(frame.height * scale))
     width = max(size.width, round(frame.width * scale))
@@ -208,4 +213,4 @@ def _fitted(frame: Any, size: FrameSize) -> np.ndarray:
     scaled = frame.reformat(width=width, height=height, format=form, interpolation="AREA")
     top, left = (height - size.height) // 2, (width - size.width) // 2
     pixels = scaled.to_ndarray().reshape(height, width, size.channels)
-    return pixels[top : top + size.height, left : left + size.width]
+    return np.rot90(pixels[top : top + size.height, left : left + size.width], quarters)

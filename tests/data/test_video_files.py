@@ -1,6 +1,7 @@
 """Video files: the frames are those that were written, and what is no video is told."""
 
 import re
+import struct
 import wave
 from pathlib import Path
 
@@ -34,6 +35,19 @@ def write_video(path: Path, pixels: np.ndarray, codec: str = "ffv1") -> Path:
     return path
 
 
+def turned(file: Path, a: int, b: int, c: int, d: int) -> Path:
+    """The file with another matrix in its track's header: x' = ax + cy and y' = bx + dy."""
+    content = bytearray(file.read_bytes())
+    # Of a header of version 0: type, version, times, number, duration, layer, volume; then nine
+    # numbers of 32 bits, row by row.
+    at = content.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
+    content[at : at + 36] = struct.pack(
+        ">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
+    )
+    file.write_bytes(content)
+    return file
+
+
 @pytest.fixture(scope="module")
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3), np.uint8)
@@ -60,6 +74,25 @@ def bad(tmp_path_factory, video):
         sound.setframerate(8000)
         sound.writeframes(bytes(16000))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [((1, 0, 0, 1), "left"), ((0, 1, -1, 0), "top"), ((-1, 0, 0, -1), "right"),
+     ((0, -1, 1, 0), "bottom")],
+)  # fmt: skip
+def test_frames_are_as_a_film_is_shown_and_not_as_a_phone_was_held(tmp_path, matrix, shown):
+    pixels = np.zeros((3, 32, 64, 3), np.uint8)
+    pixels[:, :, :32] = 250  # the left half is bright
+    file = turned(write_video(tmp_path / "phone.mp4", pixels, codec="mpeg4"), *matrix)
+    upright = shown in ("top", "bottom")
+    size = FrameSize(64, 32, 1) if upright else FrameSize(32, 64, 1)
+    (frame,) = read_clip("x", file, size, [1])
+    half = np.rot90(frame[..., 0], 1 if upright else 0)  # the top to the left
+    bright = half.mean(axis=0) > 125
+    expected = np.arange(64) < 32
+    np.testing.assert_array_equal(bright, expected if shown in ("left", "top") else ~expected)
+    np.testing.assert_array_equal(frame, list(read_frames("x", file, size))[1])
 
 
 def test_frames_are_those_that_were_written(video, pixels):
