@@ -5,10 +5,11 @@
 
 A layer with windows of 3 by 3 over a sequence of frames, the sum of its squared outputs, and the
 gradient of that by parameters and frames. All have the same weights and frames; the sums are
-compared. "convolutions" is lstm_jax with XLA's convolutions and the derivatives that JAX has of
-them; Keras is ConvLSTM2D on its JAX backend, compiled by jax.jit; torch is a loop over conv2d,
-channels first, as most programs have it. Reported are milliseconds of CPU, medians over the rounds:
-they mean something beside other work too, if all run on one core.
+compared. "lstm_jax" is what `scan` takes by itself, the C++ kernel where there is a compiler;
+"deferred" is what runs without one, and "convolutions" that with the derivatives that JAX has of
+XLA's convolutions. Keras is ConvLSTM2D on its JAX backend, compiled by jax.jit; torch is a
+loop over conv2d, channels first, as most programs have it. Reported are milliseconds of CPU,
+medians over the rounds: they mean something beside other work too, if all run on one core.
 """
 
 import importlib
@@ -82,7 +83,8 @@ def _medians(size: _Size, rounds: int) -> dict[str, float]:
     shape = (size.batch, size.time, size.side, size.side, size.channels)
     frames = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     runs = {
-        "lstm_jax": _ours(cell, params, frames),
+        "lstm_jax": _ours(cell, params, frames, "auto"),
+        "lstm_jax, deferred": _ours(cell, params, frames, "deferred"),
         "lstm_jax, convolutions": _with_convolutions(cell, params, frames),
         "Keras": _keras(size, params, frames),
         "torch": _torch(size, params, frames),
@@ -98,9 +100,10 @@ def _medians(size: _Size, rounds: int) -> dict[str, float]:
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def _ours(cell: Any, params: Any, frames: np.ndarray) -> Run:
+def _ours(cell: Any, params: Any, frames: np.ndarray, backend: Any) -> Run:
     def loss(params: Any, frames: Any) -> Any:
-        return jnp.sum(jnp.square(lj.scan(cell, params, None, jnp.swapaxes(frames, 0, 1))[1]))
+        xs = jnp.swapaxes(frames, 0, 1)
+        return jnp.sum(jnp.square(lj.scan(cell, params, None, xs, backend=backend)[1]))
 
     return _compiled(loss, params, frames)
 
@@ -112,7 +115,7 @@ def _with_convolutions(cell: Any, params: Any, frames: np.ndarray) -> Run:
 
     own, module.convolve = module.convolve, xla
     try:
-        return _ours(cell, params, frames)
+        return _ours(cell, params, frames, "deferred")
     finally:
         module.convolve = own
 
