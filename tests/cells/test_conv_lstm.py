@@ -15,6 +15,7 @@ from tests.cells.naive import noisy
 SPACES = {1: (6,), 2: (5, 4), 3: (4, 3, 2)}
 TIME, BATCH, CHANNELS, HIDDEN = 4, 2, 3, 2
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+LONG = pytest.mark.long
 
 
 def example(dimensions, **options):
@@ -85,7 +86,9 @@ def test_equals_torch_convolutions_in_value_and_gradient(dimensions, options):
         np.testing.assert_allclose(gradient, theirs[name].grad, err_msg=name, **CLOSE)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(
+    "dimensions", [pytest.param(1, marks=LONG), 2, pytest.param(3, marks=LONG)]
+)
 def test_equals_keras_with_the_same_arrays(dimensions):
     os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras", reason="keras, the reference, is not installed")
@@ -100,7 +103,9 @@ def test_equals_keras_with_the_same_arrays(dimensions):
     np.testing.assert_allclose(lj.scan(cell, params, None, xs)[1].swapaxes(0, 1), theirs, **CLOSE)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(
+    "dimensions", [pytest.param(1, marks=LONG), 2, pytest.param(3, marks=LONG)]
+)
 def test_equals_flax_with_the_same_arrays(dimensions):
     cell, params, xs = example(dimensions)
 
