@@ -20,14 +20,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="lstm-jax predict",
         description="What a trained model makes of lines of text, one line for each, in order; or "
-        "of a file in the layout of its training data, as CSV.",
+        "of a file, or a folder of sounds or videos, as CSV.",
     )
     add = parser.add_argument
     add("--workdir", required=True, type=workdir, help="the folder of the run")
     add(
         "--input",
         default="-",
-        help="a file in UTF-8; of lines also - (default), the standard input",
+        help="lines in UTF-8, - (default) for the standard input; or a file like those that the "
+        "run was trained on, or a folder of sounds or videos",
     )
     add("--checkpoint", default="best", help="best (default), latest, or the number of a step")
     add("--json", action="store_true", help="print a JSON object a line, else tabs, or CSV")
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     task = run.experiment.task
     predict, predict_file = (getattr(task, name, None) for name in ("predict", "predict_file"))
     if predict is None and predict_file is None:
-        raise UserError(f"{run.folder}: the task {run.config.task} predicts nothing of lines")
+        raise UserError(f"{run.folder}: the task {run.config.task} predicts nothing")
     if predict is None and options.input == "-":
-        raise UserError(f"--input: the task {run.config.task} needs a file, not a pipe")
+        raise UserError(f"--input: the task {run.config.task} needs a file")
     lines = _lines(options.input) if predict is not None else iter(())
     params = run.restore_params(task.restore(run.assets), options.checkpoint).trees["params"]
     if predict is None:

@@ -94,6 +94,9 @@ def read_splits(
     """
     own = {split: list(read(split, name)) for split, name in named.items() if name}
     found = {**own, **hold_out(own["train"], shares)}
+    if not found["train"]:
+        given = len(own["train"])
+        raise UserError(f"data: no record is left to train on, of {given} that there are")
     for split in SPLITS:
         if not found.get(split):
             raise UserError(f"data: the {split} split has no record: name data for it, or a share")

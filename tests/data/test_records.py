@@ -107,8 +107,8 @@ def test_folders_by_class(tmp_path):
         (b"text,label\na, really,pos\n", "line 2: has 3 columns, and the first row has 2; a delim"),
         (b'text,label\nc,pos\n"a,pos\nb "quoted" c,neg\n', "line 3: a quotation mark opens a val"),
         (None, "No such file"),
-        (b"label,text\n", "the train split has no record"),
-        (b"label,text\npos,a\npos,b\n", "the train split has no record"),
+        (b"label,text\n", "no record is left to train on, of 0 that there are"),
+        (b"label,text\npos,a\npos,b\n", "no record is left to train on, of 2 that"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told(tmp_path, content, message):

@@ -276,7 +276,7 @@ def test_predict_tells_what_it_cannot_use(run, tmp_path, capsys):
     unknown = write_series(tmp_path / "unknown.csv", 120, 24, ("generated_0", "shop_7"))
     blind = write_series(tmp_path / "blind.csv", 120, 3)
     for given, message in {
-        "--input=-": "needs a file, not a pipe",
+        "--input=-": "needs a file",
         "--input=none.csv": "none.csv",
         short: "has 20 steps, and the forecast reads 48",
         unknown: "'shop_7' is none of them",

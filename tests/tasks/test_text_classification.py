@@ -269,7 +269,7 @@ def test_predict_tells_what_it_cannot_use(run, smoke_run, tmp_path, capsys):
         (f"--workdir={run}", f"--input={tmp_path / 'a.txt'}"): "a.txt, line 2, is not UTF-8",
         (f"--workdir={run}", "--input=none.txt"): "cannot read none.txt (No such file",
         (f"--workdir={run}", f"--input={tmp_path}"): "(Is a directory)",
-        (f"--workdir={smoke_run}",): "the task language_model predicts nothing of lines",
+        (f"--workdir={smoke_run}",): "the task language_model predicts nothing",
     }.items():
         assert main(["predict", *arguments]) == 2
         error = capsys.readouterr().err
