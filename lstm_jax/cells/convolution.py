@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from lstm_jax.cells.cell import Array
+from lstm_jax.cells.varying import vary_like
 
 _MOST = 1 << 20  # bytes of what is made at a time
 
@@ -30,24 +31,7 @@ def convolve(x: Array, kernel: Array) -> Array:
 
     The two have one type. Before the first place of an axis stand (width - 1) // 2 zeros.
     """
-    x, kernel = _varying_alike(x, kernel)
-    return _convolve.bind(x, kernel, turned=False)
-
-
-def _varying_alike(*arrays: Array) -> list[Array]:
-    """Marks each as different on the devices where another is, under `jax.shard_map`."""
-    axes = frozenset[Any]().union(*(_axes(jax.typeof(a)) for a in arrays))
-    missing = [tuple(sorted(axes - _axes(jax.typeof(a)))) for a in arrays]
-    return [
-        jax.lax.pcast(a, names, to="varying") if names else a
-        for a, names in zip(arrays, missing, strict=True)
-    ]
-
-
-def _axes(kind: Any) -> frozenset[Any]:
-    # jax 0.11 gave the set of axes a type of its own.
-    newer = getattr(kind, "manual_axis_type", None)
-    return getattr(kind, "vma", frozenset()) if newer is None else newer.varying
+    return _convolve.bind(vary_like(x, kernel), vary_like(kernel, x), turned=False)
 
 
 _convolve = Primitive("lstm_jax_convolve")  # (x, kernel) -> y
@@ -76,7 +60,7 @@ def _convolution(x: Array, kernel: Array, *, turned: bool) -> Array:
 
 def _correlation(x: Array, dy: Array, *, window: tuple[int, ...], turned: bool) -> Array:
     like = jnp.zeros((*window, x.shape[-1], dy.shape[-1]), x.dtype)
-    x, dy, like = _varying_alike(x, dy, like)
+    x, dy, like = vary_like((x, dy, like), x, dy)
     (d_kernel,) = jax.vjp(lambda kernel: _convolution(x, kernel, turned=turned), like)[1](dy)
     return d_kernel
 

@@ -1,7 +1,7 @@
 """Where sequences of frames come from, by name."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from lstm_jax.data.held_out import SPLITS, require_paths
 from lstm_jax.data.memory_problem import Draw, DrawnBatches, Examples, MemoryBatches, Sizes
 from lstm_jax.data.moving_mnist import blobs, draw_moving, read_digits
 from lstm_jax.data.video_files import FrameSize
-from lstm_jax.data.video_sources import video_file
+from lstm_jax.data.video_sources import cut_by_time, video_file
 from lstm_jax.errors import UserError
 
 _DIGIT = 28
@@ -101,7 +101,7 @@ def video_windows(
 
     @functools.cache  # baselines and pictures need the frames again
     def parts() -> dict[str, list[np.ndarray]]:
-        cut = [_by_time(video.read(), shares) for video in videos]
+        cut = [cut_by_time(video.read(), shares) for video in videos]
         return {split: [one[split] for one in cut] for split in SPLITS}
 
     def draw_of(split: str, steps: int) -> Draw:
@@ -115,12 +115,6 @@ def video_windows(
         return _windows(long_enough, steps)
 
     return FrameSource(videos[0].size, lambda sizes, steps: _drawn(draw_of, sizes, steps))
-
-
-def _by_time(video: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.ndarray]:
-    test = round(len(video) * (1 - shares["test"]))
-    validation = test - round(len(video) * shares["validation"])
-    return dict(zip(SPLITS, np.split(video, [validation, test]), strict=True))
 
 
 def _windows(parts: Sequence[np.ndarray], steps: int) -> Draw:

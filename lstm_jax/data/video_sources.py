@@ -1,13 +1,14 @@
 """Where one long video comes from, by name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from lstm_jax.config import PositiveInt, Range, register
+from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.moving_mnist import blobs, draw_moving
 from lstm_jax.data.video_files import FrameSize, count_frames, read_frames
 from lstm_jax.errors import UserError
@@ -77,6 +78,18 @@ def stroke_video(
         return draw_moving(random, shapes, 1, frames, number=1, side=side)[0]
 
     return VideoSource(size, read, lambda where, file: _whole(where, file, size, 1024))
+
+
+def cut_by_time(video: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """The frames of every split: the last for the test, those before them for validation.
+
+    Args:
+      video: frames [time, ...].
+      shares: of the frames, for `validation` and `test`.
+    """
+    test = round(len(video) * (1 - shares["test"]))
+    validation = test - round(len(video) * shares["validation"])
+    return dict(zip(SPLITS, np.split(video, [validation, test]), strict=True))
 
 
 def _whole(where: str, file: Path, size: FrameSize, memory: int) -> np.ndarray:

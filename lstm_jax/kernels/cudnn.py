@@ -19,9 +19,10 @@ from jax.custom_batching import sequential_vmap
 from jax.experimental import rnn
 
 from lstm_jax.cells import Array, Carry, Cell, LSTMCarry, Params
+from lstm_jax.cells.varying import vary_like
 from lstm_jax.kernels.backend import Backend, Request
 from lstm_jax.kernels.batching import run_batched
-from lstm_jax.kernels.steps import Steps, choose, vary_like, zeros_where_not
+from lstm_jax.kernels.steps import Steps, choose, zeros_where_not
 
 # cuDNN's backward pass has been compared with nothing by us: tests/kernels/test_cudnn_on_gpu.py
 # does it where there is such a GPU. With its result the word can be taken away.

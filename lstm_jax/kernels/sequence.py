@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell, Params, SequenceMap
+from lstm_jax.cells.varying import vary_like
 from lstm_jax.kernels.backend import Backend, Request, current_platform, dtypes_of
 from lstm_jax.kernels.chunks import root_chunk, run_in_chunks
 from lstm_jax.kernels.selection import BACKENDS, Choice, select
-from lstm_jax.kernels.steps import Steps, vary_like
+from lstm_jax.kernels.steps import Steps
 
 BackendName = Literal["auto", "reference", "deferred", "parallel", "native", "cudnn"]
 Remat = Literal["none", "step", "sqrt"] | int

@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 
 from lstm_jax.config import Fraction, PositiveInt, Seed, part_of
-from lstm_jax.data.held_out import SPLITS
 from lstm_jax.data.video_anomalies import Segment, inject_into_video
-from lstm_jax.data.video_sources import VideoSource
+from lstm_jax.data.video_sources import VideoSource, cut_by_time
 from lstm_jax.errors import ConfigError, UserError
 
 
@@ -67,10 +66,7 @@ class AnomalousVideo:
           UserError: a split has no window.
         """
         video = self.video
-        test = round(len(video) * (1 - self.test_share))
-        validation = test - round(len(video) * self.validation_share)
-        parts = np.split(video, [validation, test])
-        found: dict[str, np.ndarray] = dict(zip(SPLITS, parts, strict=True))
+        found = cut_by_time(video, {"validation": self.validation_share, "test": self.test_share})
         for split, frames in found.items():
             if len(frames) < self.window:
                 raise UserError(

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import Array, Carry, Cell, Params
+from lstm_jax.cells.varying import vary_like
 from lstm_jax.kernels import reference
 from lstm_jax.kernels.batching import run_batched
 from lstm_jax.kernels.native import library
-from lstm_jax.kernels.steps import Steps, vary_like
+from lstm_jax.kernels.steps import Steps
 
 # What the loops read; what else there is (a learned initial carry) they are given as `start`.
 READ = ("kernel", "recurrent_kernel", "bias")
