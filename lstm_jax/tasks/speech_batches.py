@@ -11,6 +11,7 @@ from lstm_jax.data.bucketing import BucketedBatches
 from lstm_jax.data.tokenizers import Tokenizer
 from lstm_jax.models.attentive_recognizer import AttentiveRecognizer
 from lstm_jax.models.audio_augmentation import SpecAugment
+from lstm_jax.models.consistency import consistency
 from lstm_jax.models.ctc import BLANK, ctc_loss
 from lstm_jax.models.speech_recognizer import apply
 from lstm_jax.tasks.speech_recognizer import Recognizer
@@ -71,6 +72,7 @@ def speech_loss(
     recognizer: Recognizer,
     augment: SpecAugment,
     ctc_weight: float,
+    consistency_weight: float,
     params: Any,
     carry: Any,
     batch: Batch,
@@ -82,15 +84,22 @@ def speech_loss(
     is what the decoder finds the transcript unlikely. A transcript that has too many symbols for
     the steps of its recording is impossible for CTC, and is left out of the sums.
 
+    With a `consistency_weight` every recording is in the batch twice, masked and dropped otherwise,
+    and how far its two outputs are from one another is a part of what is minimised
+    (`lstm_jax.models.consistency`).
+
     Args:
       recognizer: the network, and the scale of its features.
       augment: what is done to the features in training.
       ctc_weight: share of CTC, for a network that also has a decoder.
+      consistency_weight: what a nat between two outputs counts; 0 hears every recording once.
       params: the parameters.
       carry: handed through.
       batch: as `SpeechBatches` has it.
       key: randomness; None for an evaluation.
     """
+    views = 2 if key is not None and consistency_weight else 1
+    batch = {name: jnp.concatenate([array] * views) for name, array in batch.items()}
     network, lengths = recognizer.network, batch["features_lengths"]
     x = recognizer.scaled(batch["features"], lengths)
     noise: dict[str, Any] = {}
@@ -115,4 +124,9 @@ def speech_loss(
         "nats": jnp.sum(jnp.where(possible, nats, 0)),
         "symbols": jnp.sum(jnp.where(possible, count, 0), dtype=jnp.float32),
     }
-    return sums["nats"] / jnp.maximum(sums["symbols"], 1), carry, sums
+    cost = sums["nats"]
+    if views > 1:
+        valid = possible[:, None] & (jnp.arange(logits.shape[1]) < steps[:, None])
+        apart = consistency(*jnp.split(logits, 2), jnp.split(valid, 2)[0])
+        cost += 2 * consistency_weight * jnp.sum(apart)  # as many nats as both views have
+    return cost / jnp.maximum(sums["symbols"], 1), carry, sums

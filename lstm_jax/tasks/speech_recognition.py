@@ -14,6 +14,7 @@ from lstm_jax.cells import Cell
 from lstm_jax.config import (
     Fraction,
     LayerCount,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     Range,
@@ -171,6 +172,8 @@ class speech_recognition:
       model: the network.
       decoder: of the network, with attention.
       augment: what is done to the features in training.
+      consistency: how much it costs when the network finds something else in a recording that is
+        masked otherwise, for each nat (Z. Yao et al., arXiv 2410.05101, take 0.2); twice the work.
       search: how the likeliest text is looked for.
     """
 
@@ -178,6 +181,7 @@ class speech_recognition:
     model: SpeechRecognizerOptions
     decoder: SpeechDecoder
     augment: SpecAugment
+    consistency: NonNegativeFloat = 0.0
     search: SpeechSearch
 
     def __post_init__(self) -> None:
@@ -452,7 +456,9 @@ class speech_recognition:
         return Learner(
             init,
             no_carry,
-            functools.partial(speech_loss, recognizer, self.augment, self.decoder.ctc_weight),
+            functools.partial(
+                speech_loss, recognizer, self.augment, self.decoder.ctc_weight, self.consistency
+            ),
             _summarize,
             METRICS,
             weight="symbols",
