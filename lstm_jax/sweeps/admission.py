@@ -14,6 +14,7 @@ from lstm_jax.errors import ConfigError
 from lstm_jax.sweeps.members import Common, prepare
 from lstm_jax.sweeps.space import Space, corners, first_point
 from lstm_jax.sweeps.traced import Divides, Number, ShapesProgram, TracedNumber, substitute
+from lstm_jax.tasks import Task
 from lstm_jax.training.averaging import TriggeredState
 from lstm_jax.training.experiment import Experiment, build_experiment
 from lstm_jax.training.optimizer_state import find_states
@@ -23,6 +24,12 @@ _ELSE = "leave it to --engine=process"
 # Sections of the config that are none of the task's: no data are made of them, and nothing scored.
 OF_TRAINING = ("seed", "optimizer", "schedule", "train", "groups", "averaging")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+def only_training(task: Task, field: str) -> bool:
+    """Whether neither the data nor the scores of a run depend on a field of its config."""
+    sections = (*OF_TRAINING, *getattr(task, "only_training", ()))
+    return any(f"{field}.".startswith(f"{section}.") for section in sections)
 
 
 class Admitted(NamedTuple):
@@ -151,7 +158,7 @@ def _require_same_data(
     """Some fields of a task say what its data are."""
     problems = []
     for field, values in found.items():
-        if field.partition(".")[0] in OF_TRAINING:
+        if only_training(common.experiment.task, field):
             continue
         other = build_experiment(load([*first, f"{field}={values[-1]!r}"]))
         _, dataset = other.prepare(common.assets)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstm_jax.data.loader import RandomAccess
-from lstm_jax.sweeps.admission import OF_TRAINING
+from lstm_jax.sweeps.admission import only_training
 from lstm_jax.sweeps.members import Common
 from lstm_jax.sweeps.search import Search
 from lstm_jax.tasks import Learner
@@ -41,7 +41,8 @@ class Scorers:
         """
         if self._common.learner.score is None:
             return {}
-        of_task = (text for text in overrides if _section(text) not in OF_TRAINING)
+        task = self._common.experiment.task
+        of_task = (t for t in overrides if not only_training(task, t.partition("=")[0]))
         learner, splits = self._prepared(tuple(of_task))
         assert learner.score is not None
         return learner.score(params, splits[split])
@@ -53,7 +54,3 @@ class Scorers:
         config = load_config(self._search.config, (*self._search.overrides, *of_task))
         learner, dataset = build_experiment(config).prepare(self._common.assets)
         return learner, dataset.splits
-
-
-def _section(override: str) -> str:
-    return override.partition("=")[0].partition(".")[0]

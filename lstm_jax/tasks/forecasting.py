@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class forecasting:
 
     data: SeriesData
     model: ForecasterOptions
+
+    only_training: ClassVar = ("model.dropout",)
 
     def __post_init__(self) -> None:
         data, model, problems = self.data, self.model, []

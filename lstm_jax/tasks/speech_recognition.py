@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -183,6 +183,8 @@ class speech_recognition:
     augment: SpecAugment
     consistency: NonNegativeFloat = 0.0
     search: SpeechSearch
+
+    only_training: ClassVar = ("augment", "consistency", "decoder.ctc_weight", "model.dropout")
 
     def __post_init__(self) -> None:
         features = self.data.features

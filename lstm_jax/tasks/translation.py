@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -160,6 +160,8 @@ class translation:
     model: Seq2SeqOptions
     loss: TranslationLoss
     search: SearchOptions
+
+    only_training: ClassVar = ("loss", "model.dropout", "model.token_dropout", "model.weight_drop")
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads the pairs, and makes or takes the tokenizer of the run."""

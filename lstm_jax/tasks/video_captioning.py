@@ -5,7 +5,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -115,6 +115,8 @@ class video_captioning:
     model: CaptionerOptions
     loss: TranslationLoss
     search: CaptionSearch
+
+    only_training: ClassVar = ("loss", "model.dropout", "model.token_dropout", "model.weight_drop")
 
     def prepare(self, assets: Path, compute: Compute = FLOAT32) -> tuple[Learner, Dataset]:
         """Reads what clips there are, and makes or takes the tokenizer of the run."""

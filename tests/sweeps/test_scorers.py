@@ -36,10 +36,13 @@ def test_trials_are_scored_by_their_own_tasks_on_their_own_splits(monkeypatch):
     monkeypatch.setattr(scorers, "load_config", lambda config, overrides: (config, *overrides))
     monkeypatch.setattr(scorers, "build_experiment", build)
     learner, dataset = learnt("common")
-    common = SimpleNamespace(learner=learner, dataset=dataset, assets=Path())
+    task = SimpleNamespace(only_training=("loss", "model.token_dropout"))
+    experiment = SimpleNamespace(task=task)
+    common = SimpleNamespace(learner=learner, dataset=dataset, assets=Path(), experiment=experiment)
     search = SimpleNamespace(config="a.py", overrides=("model.cell=gru",))
     score = Scorers(common, search, 2).score  # pyright: ignore[reportArgumentType]
-    assert score([f"{_RATE}=1", "seed=2"], 7, "validation") == {"made of": "common", "params": 7}
+    for alike in ([f"{_RATE}=1", "seed=2"], ["loss.smoothing=0.1", "model.token_dropout=0.1"]):
+        assert score(alike, 7, "validation") == {"made of": "common", "params": 7}
     for rate, dropout in ((1, 0.1), (2, 0.2), (3, 0.1)):
         own = ("a.py", "model.cell=gru", f"{_DROPOUT}={dropout}")
         found = score([f"{_RATE}={rate}", f"{_DROPOUT}={dropout}"], rate, "validation")
