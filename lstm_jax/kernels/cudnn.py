@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 from jax.experimental import rnn
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from lstm_jax.cells import Array, Carry, Cell, LSTMCarry, Params
 from lstm_jax.cells.varying import vary_like
@@ -124,6 +125,20 @@ class _Sizes:
         return dataclasses.asdict(self) | layer
 
 
+def _row_major(arrays: Any) -> Any:
+    """Arrays that lie in memory as their axes stand.
+
+    cuDNN reads them so, but the calls of `jax.experimental.rnn` do not say it to the compiler,
+    which gives them, in place of a transposed array, the array itself
+    (https://github.com/jax-ml/jax/issues/19177).
+    """
+
+    def constrained(array: Array) -> Array:
+        return with_layout_constraint(array, Layout(tuple(range(array.ndim))))
+
+    return jax.tree.map(constrained, arrays)
+
+
 # `rnn.lstm` again, with both its calls made one after another under `vmap`, where cuDNN has no
 # batch of weights: so runs a population of models, whose parameters are mapped.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -132,16 +147,18 @@ def _lstm(sizes: _Sizes, *arrays: Array) -> Any:
 
 
 def _forward(sizes: _Sizes, *arrays: Array) -> Any:
-    call = functools.partial(rnn.lstm_fwd, **sizes.keywords())
+    def call(*arrays: Array) -> Any:
+        return _row_major(rnn.lstm_fwd(*_row_major(arrays), **sizes.keywords()))
+
     # JAX takes the outputs for the same on all devices of a `jax.shard_map`; they are not.
     return vary_like(sequential_vmap(call)(*arrays), arrays)
 
 
 def _backward(sizes: _Sizes, kept: Any, cotangents: Any) -> Any:
-    call = functools.partial(rnn.lstm_bwd, **sizes.keywords())
-
     def gradients(kept: Any, cotangents: Any) -> Any:
-        return call(residuals=kept, gradients=cotangents)[:4]  # the fifth is that of the lengths
+        read = {"residuals": _row_major(kept), "gradients": _row_major(cotangents)}
+        found = rnn.lstm_bwd(**read, **sizes.keywords())
+        return _row_major(found[:4])  # the fifth is that of the lengths
 
     return *sequential_vmap(gradients)(kept, cotangents), None
 
