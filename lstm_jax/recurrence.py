@@ -18,7 +18,7 @@ def scan(
     mask: Array | None = None,
     resets: Array | None = None,
     reverse: bool = False,
-    unroll: int = 1,
+    unroll: int | None = None,
     remat: Remat = "none",
     key: Array | None = None,
     backend: BackendName = "auto",
@@ -50,7 +50,8 @@ def scan(
       mask: which steps are valid, booleans [time, ...]; `lengths` or `mask`, not both.
       resets: where the carry starts anew, booleans [time, ...].
       reverse: run from the last step to the first; outputs keep their places.
-      unroll: how many steps one iteration of the compiled loop does.
+      unroll: how many steps one iteration of the compiled loop does; None for what was measured to
+        be fast: 1 on CPUs, 8 on NVIDIA GPUs.
       remat: what the backward pass computes again instead of keeping it: nothing; "step", the
         inside of every step; "sqrt" or a number, all but the carries between chunks of that many
         steps, so that with "sqrt" memory grows as the square root of time.

@@ -18,6 +18,10 @@ from lstm_jax.kernels.steps import Steps
 BackendName = Literal["auto", "reference", "deferred", "parallel", "native", "cudnn"]
 Remat = Literal["none", "step", "sqrt"] | int
 
+# Steps of an iteration of the loop, where nothing is said. A GPU waits between iterations: on an
+# H200 eight steps in one halve the time of a layer; on a CPU they gain nothing.
+_UNROLL = {"cuda": 8}
+
 
 def run_over_time(
     cell: Cell | SequenceMap,
@@ -30,7 +34,7 @@ def run_over_time(
     mask: Array | None = None,
     resets: Array | None = None,
     reverse: bool = False,
-    unroll: int = 1,
+    unroll: int | None = None,
     remat: Remat = "none",
     key: Array | None = None,
     backend: BackendName = "auto",
@@ -65,6 +69,8 @@ def run_over_time(
     note(params, choice)
     taken = BACKENDS[choice.name]
     keys = jax.random.split(key, xs.shape[0]) if key is not None and cell.stochastic else None
+    if unroll is None:
+        unroll = _UNROLL.get(asked.platform, 1)
     options: dict[str, Any] = {"reverse": reverse, "unroll": unroll, "carries": return_carries}
     if taken.remat:
         options["remat"] = remat == "step"
