@@ -1,11 +1,15 @@
 """`scan` against a Python loop, and what masks, resets and direction mean."""
 
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.kernels import sequence
 
 TIME, BATCH, INPUT, HIDDEN = 9, 4, 3, 5
 CELL = lj.lstm(HIDDEN)
@@ -31,6 +35,18 @@ def assert_same(a, b, **tolerance):
 def test_equals_a_python_loop(shape, options):
     xs = jax.random.normal(jax.random.key(2), (TIME, *shape, INPUT))
     assert_same(lj.scan(CELL, PARAMS, None, xs, **options), loop(xs))
+
+
+@pytest.mark.parametrize(("platform", "steps"), [("cpu", 1), ("cuda", 8), ("tpu", 1)])
+def test_an_iteration_of_the_loop_has_the_steps_that_are_fast_there(monkeypatch, platform, steps):
+    monkeypatch.setattr(sequence, "current_platform", lambda: platform)
+
+    def unrolled(**options):
+        run = functools.partial(lj.scan, CELL, PARAMS, None, backend="reference", **options)
+        return re.findall(r"unroll=(\d+)", str(jax.make_jaxpr(run)(XS)))
+
+    assert unrolled() == [str(steps)]
+    assert unrolled(unroll=3) == ["3"]
 
 
 def test_carry_goes_on_where_it_stopped():

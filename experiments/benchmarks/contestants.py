@@ -68,7 +68,11 @@ def cast(params: Any, dtype: str) -> Any:
 
 
 def ours(
-    cell_of: Callable[[int], lj.Cell], backend: str = "auto", *, masked: bool = False
+    cell_of: Callable[[int], lj.Cell],
+    backend: str = "auto",
+    *,
+    masked: bool = False,
+    unroll: int | None = None,
 ) -> Contestant:
     """A cell of this library.
 
@@ -76,13 +80,15 @@ def ours(
       cell_of: makes the cell from its hidden size.
       backend: as of `lstm_jax.scan`.
       masked: examples of different lengths, from half of the time to all of it.
+      unroll: as of `lstm_jax.scan`.
     """
 
     def make(layer: Layer) -> Run:
         if backend != "auto" and backend not in backends(cell_of, layer, masked=masked):
             raise CannotServeError(f"{backend} cannot run {layer.size}")
         cell = cell_of(layer.size.hidden)
-        run = functools.partial(lj.scan, cell, backend=backend, **_options(layer, masked))
+        options = _options(layer, masked)
+        run = functools.partial(lj.scan, cell, backend=backend, unroll=unroll, **options)
         return jitted(lambda p, x: sum_of_squares(run(p, None, x)[1]), _params(cell, layer), layer)
 
     return make

@@ -4,6 +4,7 @@
     python experiments/benchmarks/layer_speed.py --torch_wait=passive  # where other work runs
     python experiments/benchmarks/layer_speed.py --rounds=5 --sizes=0,1 --peers=torch,linen
     python experiments/benchmarks/layer_speed.py --cells=gru,rnn       # cells of ours beside it
+    python experiments/benchmarks/layer_speed.py --unroll=1,4,16  # so many steps in an iteration
 
 Contestants of ours: `auto`, which takes the backend that the result names, and every backend that
 can run the layer, by name. Peers, none of which the library needs: torch, flax (linen, nnx),
@@ -32,6 +33,7 @@ def main() -> None:
     add_layer_options(made)
     made.add_argument("--peers", type=names, default=LSTMS, help=f"some of {','.join(LSTMS)}")
     made.add_argument("--cells", type=names, default=[], help="cells of ours beside the lstm")
+    made.add_argument("--unroll", type=names, default=[], help="auto with so many steps in a loop")
     options = made.parse_args()
     set_torch_wait(options.torch_wait)
     load = os.getloadavg()[0]
@@ -39,6 +41,8 @@ def main() -> None:
     layers = [Layer(size, True, options.dtype) for size in options.sizes]
     contestants = our_lstm(layers) | installed(options.peers)
     contestants |= {name: ours(find("cell", name)) for name in options.cells}
+    for count in options.unroll:
+        contestants[f"auto, unroll {count}"] = ours(lj.lstm, unroll=int(count))
     base = "torch" if "torch" in contestants else "auto"
     results = measure(contestants, options)
 

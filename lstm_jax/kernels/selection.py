@@ -44,10 +44,10 @@ BACKENDS: dict[str, Backend] = {
     )
 }
 
-# Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many. The
-# second order has not been measured: nothing of this library has run on an accelerator yet.
+# Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many. Of the
+# second order only the plain LSTM has been measured, on an H200: `deferred`, then `cudnn`.
 _ORDER_ON_CPU = ("native", "deferred", "parallel", "reference", "cudnn")
-_ORDER_ELSEWHERE = ("cudnn", "parallel", "deferred", "reference", "native")
+_ORDER_ELSEWHERE = ("parallel", "deferred", "cudnn", "reference", "native")
 
 
 def lacking(name: str, cell: Cell, request: Request) -> str | None:

@@ -57,9 +57,16 @@ def rows(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.slow
 def test_layer_speed_runs_with_all_that_is_installed(tmp_path):
-    text = run("layer_speed.py", tmp_path, f"--sizes={TINY},2x3x2x4", "--rounds=1", "--cells=gru")
+    text = run(
+        "layer_speed.py",
+        tmp_path,
+        f"--sizes={TINY},2x3x2x4",
+        "--rounds=1",
+        "--cells=gru",
+        "--unroll=2",
+    )
     found = rows(text)
-    assert {"auto", "reference", "deferred", "floor", "gru", "linen", "nnx"} <= found.keys()
+    assert {"auto", "auto, unroll 2", "deferred", "floor", "gru", "linen", "nnx"} <= found.keys()
     base = re.search(r"ratio to (\w+)", text)
     assert base is not None
     assert all("(1.00)" in cell for cell in found[base[1]][:2])

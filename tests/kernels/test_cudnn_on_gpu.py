@@ -1,7 +1,4 @@
-"""cuDNN itself against the reference, on a machine with an NVIDIA GPU.
-
-As long as this has passed nowhere, `auto` leaves the backend out (`lstm_jax.kernels.cudnn`).
-"""
+"""cuDNN itself against the reference, on a machine with an NVIDIA GPU."""
 
 import jax
 import jax.numpy as jnp
