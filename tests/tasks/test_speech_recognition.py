@@ -17,8 +17,9 @@ from lstm_jax.data.feature_scale import FeatureScale
 from lstm_jax.data.tokenizers import load_tokenizer
 from lstm_jax.data.vocabulary import Vocabulary
 from lstm_jax.errors import ConfigError, UserError
+from lstm_jax.models.audio_augmentation import SpecAugment
 from lstm_jax.models.speech_recognizer import SpeechRecognizer
-from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, symbols_of
+from lstm_jax.tasks.speech_batches import SpeechBatches, join_records, speech_loss, symbols_of
 from lstm_jax.tasks.speech_language_model import keep_language_model, language_model_scorer
 from lstm_jax.tasks.speech_recognizer import Recognizer, SpeechSearch, make_scorer
 from lstm_jax.tasks.speech_scores import error_rates
@@ -86,6 +87,35 @@ def test_a_stream_tells_what_it_cannot_take(stream_recognizer):
 
 def _rest_of(recognizer):
     return recognizer.tokenizer, recognizer.scale, recognizer.scorer, recognizer.options
+
+
+def test_two_views_that_are_alike_cost_what_one_does(stream_recognizer):
+    recognizer, params = stream_recognizer
+    batch = {
+        "features": jax.random.normal(jax.random.key(2), (2, 24, 8)),
+        "features_lengths": np.array([24, 17]),
+        "labels": np.array([[1, 2, 3], [3, 0, 0]]),
+        "labels_lengths": np.array([3, 1]),
+        "valid": np.array([True, True]),
+    }
+    unchanged = SpecAugment(time_masks=0, frequency_masks=0)
+
+    def cost(weight, augment, key):
+        loss, _, sums = speech_loss(recognizer, augment, 0.3, weight, params, (), batch, key)
+        return loss, sums["nats"] / sums["symbols"]
+
+    masked = SpecAugment(time_masks=2, time_width=8)
+    asked = [(0.2, unchanged, False), (0.2, unchanged, True), (0.2, masked, True)]
+
+    @jax.jit  # all at once: what is compiled costs most here
+    def costs(key):
+        return [cost(weight, augment, key if train else None) for weight, augment, train in asked]
+
+    asked.append((0.4, masked, True))
+    (evaluated, plain), (same, _), (less, nats), (more, _) = costs(jax.random.key(3))
+    np.testing.assert_allclose([evaluated, same], plain, rtol=1e-5)
+    assert nats < less < more
+    np.testing.assert_allclose(more - nats, 2 * (less - nats), rtol=1e-3)
 
 
 @pytest.mark.long
