@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_jax.cli.arguments import parse, require_devices, use_compilation_cache, workdir
+from lstm_jax.cli.pictures import written
 from lstm_jax.errors import UserError
 
 _CHUNK = 1024  # lines answered at once; a task may put those of like lengths together
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str]) -> int:
         "run was trained on, or a folder of sounds or videos",
     )
     add("--checkpoint", default="best", help="best (default), latest, or the number of a step")
+    add(
+        "--output",
+        type=Path,
+        help="folder of the pictures, if the task predicts some; predicted/ in that of the run",
+    )
     add("--json", action="store_true", help="print a JSON object a line, else tabs, or CSV")
     options, _ = parse(parser, arguments)
     require_devices()
@@ -49,7 +55,9 @@ def main(arguments: Sequence[str]) -> int:
     params = run.restore_params(task.restore(run.assets), options.checkpoint).trees["params"]
     if predict is None:
         assert predict_file is not None
-        _print_table(predict_file(run.assets, params, options.input), options.json)
+        records = predict_file(run.assets, params, options.input)
+        folder = options.output or run.folder / "predicted" / Path(options.input).stem
+        _print_table(written(records, folder), options.json)
         return 0
     while chunk := list(itertools.islice(lines, _CHUNK)):
         for record in predict(run.assets, params, chunk):

@@ -44,8 +44,8 @@ BACKENDS: dict[str, Backend] = {
     )
 }
 
-# Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many. Of the
-# second order only the plain LSTM has been measured, on an H200: `deferred`, then `cudnn`.
+# Fewer passes over memory win where steps are cheap to take; depth wins where lanes are many. Of
+# the second order only the plain LSTM has been measured, on an H200: `deferred`, then `cudnn`.
 _ORDER_ON_CPU = ("native", "deferred", "parallel", "reference", "cudnn")
 _ORDER_ELSEWHERE = ("parallel", "deferred", "cudnn", "reference", "native")
 

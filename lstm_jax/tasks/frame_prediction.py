@@ -1,9 +1,10 @@
 """Forecasts of frames: what comes next in a video."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from lstm_jax.config import LayerCount, PositiveInt, Seed, part_of, register, va
 from lstm_jax.data.frame_sources import FrameSource
 from lstm_jax.data.loader import RandomAccess
 from lstm_jax.data.memory_problem import MemoryBatches, Sizes
-from lstm_jax.data.video_files import FrameSize
-from lstm_jax.errors import ConfigError
+from lstm_jax.data.video_files import FrameSize, read_frames
+from lstm_jax.errors import ConfigError, UserError
 from lstm_jax.models.frame_forecaster import FrameForecaster, apply, brightness
 from lstm_jax.tasks.frame_figures import draw_errors, draw_filmstrips, write_animation
 from lstm_jax.tasks.frame_scores import squared_error, ssim
@@ -208,15 +209,35 @@ class frame_prediction:
         batch = self.data.splits()["test"][0]
         frames = batch["frames"][batch["valid"]]
         seen, coming = frames[:, : self.data.seen], frames[:, self.data.seen :]
-        logits = _apply(self.network(), params, seen, self.data.forecast)[:, -self.data.forecast :]
-        found = np.asarray(jnp.round(255 * brightness(logits)), np.uint8)
+        found = self._forecast(params, seen)
         draw_filmstrips(seen, coming, found, figures / "forecasts.png")
         write_animation(seen, coming, found, figures / "forecasts.gif")
         draw_errors(seen, coming, found, figures / "error_by_frame.png")
 
+    def predict_file(self, assets: Path, params: Any, path: str) -> Iterator[Mapping[str, Any]]:
+        """The frames that follow a video, as pictures; only its last frames are read.
+
+        Raises:
+          UserError: it cannot be read, or is too short.
+        """
+        del assets
+        size, needed = self.data.source.size, self.data.seen
+        frames = read_frames("--input", Path(path).expanduser(), size)
+        last = list(collections.deque(frames, maxlen=needed))
+        if len(last) < needed:
+            raise UserError(f"--input: {path} has {len(last)} frame(s), and {needed} are needed")
+        for number, picture in enumerate(self._forecast(params, np.stack(last)[None])[0], start=1):
+            yield {"frame": number, "picture": picture}
+
     def commands(self) -> Mapping[str, str]:
-        """None."""
-        return {}
+        """The commands for a finished run."""
+        return {"predict": "draw the frames that follow a video, with --input=file"}
+
+    def _forecast(self, params: Any, seen: np.ndarray) -> np.ndarray:
+        """The frames that follow, bytes [sequences, forecast, height, width, channels]."""
+        steps = self.data.forecast
+        logits = _apply(self.network(), params, seen, steps)[:, -steps:]
+        return np.asarray(jnp.round(255 * brightness(logits)), np.uint8)
 
     def _learner(self, compute: Compute, first_logit: float = 0.0) -> Learner:
         network, data = self.network(compute, first_logit), self.data

@@ -127,6 +127,7 @@ def speech_loss(
     cost = sums["nats"]
     if views > 1:
         valid = possible[:, None] & (jnp.arange(logits.shape[1]) < steps[:, None])
-        apart = consistency(*jnp.split(logits, 2), jnp.split(valid, 2)[0])
+        one, other = jnp.split(logits, 2)
+        apart = consistency(one, other, valid[: len(one)])
         cost += 2 * consistency_weight * jnp.sum(apart)  # as many nats as both views have
     return cost / jnp.maximum(sums["symbols"], 1), carry, sums

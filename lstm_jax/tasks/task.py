@@ -119,7 +119,8 @@ class Task(Protocol):
     A task may also have `draw(assets, params, figures)`, which puts pictures into the folder of
     figures when a run ends, and `predict(assets, params, lines)`, which yields a flat record for
     every line of text, in order, for `lstm-jax predict`. In its place `predict_file(assets, params,
-    path)` yields records, all with the same names, of a file in the layout of the training data.
+    path)` yields records, all with the same names, of a file in the layout of the training data;
+    a picture among their values is bytes [height, width, channels].
 
     `only_training` may name fields, or sections, that nothing but the loss of a training step
     reads: trials of a search that differ in these alone share data, and what scores them.

@@ -1,6 +1,9 @@
 """Frame prediction: scores are those of scikit-image, figures those of frame after frame."""
 
+import csv
+import io
 import json
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +14,7 @@ from lstm_jax.cli.main import main
 from lstm_jax.errors import ConfigError
 from lstm_jax.models.frame_forecaster import apply
 from lstm_jax.tasks.frame_scores import squared_error, ssim
-from lstm_jax.training import build_experiment, experiment
+from lstm_jax.training import Run, build_experiment, experiment
 from lstm_jax.training.evaluation import make_evaluate
 from tests.conftest import REPOSITORY
 
@@ -113,6 +116,42 @@ def test_the_smoke_config_draws_what_it_forecasts(run):
     assert not red[:height].any()
     for name in ("forecasts.png", "error_by_frame.png"):
         assert (run / "figures" / name).stat().st_size > 5_000
+
+
+@pytest.mark.slow
+def test_predict_draws_the_frames_that_follow_a_video(run, tmp_path, capsys):
+    pytest.importorskip("av", reason="PyAV, the extra [video], is not installed")
+    from tests.data.test_video_files import write_video
+
+    loaded = Run.load(run)
+    task: Any = loaded.experiment.task
+    seen, side = task.data.seen, task.data.source.size.height
+    moving = np.zeros((seen + 2, side, side, 3), np.uint8)
+    for frame in range(len(moving)):
+        moving[frame, 4:10, frame : frame + 5] = 255
+    video = write_video(tmp_path / "a.avi", moving)
+    arguments = ["predict", f"--workdir={run}", f"--input={video}"]
+    assert main(arguments) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["frame"] for row in rows] == [str(i + 1) for i in range(task.data.forecast)]
+    found = []
+    for row in rows:
+        with Image.open(row["picture"]) as picture:
+            found.append(np.asarray(picture, np.float32))
+    params = loaded.restore_params(task.restore(loaded.assets), "best").trees["params"]
+    logits = forecast(task.network(), params, moving[None, 2:, ..., :1], len(rows))
+    expected = 255 * jax.nn.sigmoid(logits[0, -len(rows) :, ..., 0])
+    np.testing.assert_allclose(found, expected, atol=1)
+    elsewhere = tmp_path / "elsewhere"
+    assert main([*arguments, f"--output={elsewhere}"]) == 0
+    assert len(list(elsewhere.iterdir())) == task.data.forecast
+    capsys.readouterr()
+    (tmp_path / "file").touch()
+    assert main([*arguments, f"--output={tmp_path / 'file'}"]) == 2
+    assert "--output: cannot write" in capsys.readouterr().err
+    short = write_video(tmp_path / "short.avi", moving[: seen - 1])
+    assert main([*arguments[:2], f"--input={short}"]) == 2
+    assert f"has {seen - 1} frame(s), and {seen} are needed" in capsys.readouterr().err
 
 
 @pytest.mark.slow
