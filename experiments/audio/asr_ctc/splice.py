@@ -54,6 +54,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="how many are spliced")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.out.exists():
+        parser.error(f"--out: {options.out} exists already")
     run = Run.load(options.workdir)
     task: Any = run.experiment.task
     params = run.restore_params(task.restore(run.assets), "best").trees["params"]
