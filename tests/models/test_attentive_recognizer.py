@@ -101,7 +101,7 @@ def test_the_loss_is_shared_by_ctc_and_the_decoder(heard, likelihoods):
         "labels": np.array([[1, 2, 0], [2, 0, 0]]), "labels_lengths": np.array([2, 1]),
     }  # fmt: skip
     recognizer = Recognizer(network, VOCABULARY, None, no_scorer(SYMBOLS), SpeechSearch())
-    loss = jax.jit(functools.partial(speech_loss, recognizer, SpecAugment(), 0.25))
+    loss = jax.jit(functools.partial(speech_loss, recognizer, SpecAugment(), 0.25, 0.0))
     _, _, sums = loss(params, (), batch, None)
     ctc = float(
         jnp.sum(ctc_loss(logits, np.array([3, 2]), batch["labels"], batch["labels_lengths"]))
