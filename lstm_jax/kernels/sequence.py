@@ -19,7 +19,7 @@ BackendName = Literal["auto", "reference", "deferred", "parallel", "native", "cu
 Remat = Literal["none", "step", "sqrt"] | int
 
 # Steps of an iteration of the loop, where nothing is said. A GPU waits between iterations: on an
-# H200 eight steps in one halve the time of a layer; on a CPU they gain nothing.
+# H200 eight steps in one halve the time of an LSTM layer; on a CPU they gain nothing.
 _UNROLL = {"cuda": 8}
 
 

@@ -55,13 +55,13 @@ def align(log_p: Array, steps: Array, labels: Array, label_lengths: Array) -> Al
 
     def advance(best: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         heard_now, valid_now = inputs
-        before = jnp.stack([_shifted(best, 0), _shifted(best, 1), _shifted(best, 2)])
-        before = before.at[2].set(jnp.where(skips, before[2], _NEVER))
+        skipped = jnp.where(skips, _shifted(best, 2), _NEVER)
+        before = jnp.stack([best, _shifted(best, 1), skipped])
         origin = jnp.where(valid_now[:, None], jnp.argmax(before, axis=0), 0)
         gone_on = jnp.max(before, axis=0) + heard_now
         return jnp.where(valid_now[:, None], gone_on, best), origin
 
-    # Before the first step stands a state that comes to the first blank and the first label.
+    # At the first step a path is at the first blank or the first label.
     begin = jnp.full(symbols.shape, _NEVER).at[:, :2].set(heard[:, 0, :2])
     inputs = jnp.swapaxes(heard[:, 1:], 0, 1), valid[:, 1:].T
     best, origins = jax.lax.scan(advance, begin, inputs)

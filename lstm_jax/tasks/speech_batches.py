@@ -98,8 +98,9 @@ def speech_loss(
       batch: as `SpeechBatches` has it.
       key: randomness; None for an evaluation.
     """
-    views = 2 if key is not None and consistency_weight else 1
-    batch = {name: jnp.concatenate([array] * views) for name, array in batch.items()}
+    twice = key is not None and bool(consistency_weight)
+    if twice:
+        batch = {name: jnp.concatenate([array, array]) for name, array in batch.items()}
     network, lengths = recognizer.network, batch["features_lengths"]
     x = recognizer.scaled(batch["features"], lengths)
     noise: dict[str, Any] = {}
@@ -125,7 +126,7 @@ def speech_loss(
         "symbols": jnp.sum(jnp.where(possible, count, 0), dtype=jnp.float32),
     }
     cost = sums["nats"]
-    if views > 1:
+    if twice:
         valid = possible[:, None] & (jnp.arange(logits.shape[1]) < steps[:, None])
         one, other = jnp.split(logits, 2)
         apart = consistency(one, other, valid[: len(one)])

@@ -67,8 +67,9 @@ def main() -> None:
         for one in utterances:
             samples = read_audio(one.audio, rate)
             lines.append(_write(options.out, one.name, samples, one.text, rate))
-            words = words_of(recognizer, params, task.data.features, samples, one.text)
-            found += [words] if split == "train" and words else []
+            if split == "train":
+                words = words_of(recognizer, params, task.data.features, samples, one.text)
+                found += [words] if words else []
         if split == "train":
             random = np.random.default_rng(options.seed)
             for number in range(options.count):
@@ -81,15 +82,16 @@ def main() -> None:
 def words_of(
     recognizer: Any, params: Any, features: Any, samples: np.ndarray, text: str
 ) -> Words | None:
-    """The words of a recording; None if the network's outputs are too few for its symbols."""
-    x, labels = features_of(features, samples), symbols_of(recognizer.tokenizer, text)
+    """The words of a recording; None if a character is no symbol, or steps are too few for all."""
+    texts, at = text.split(), 0
+    x, labels = features_of(features, samples), symbols_of(recognizer.tokenizer, " ".join(texts))
     lengths, count = np.array([len(x)]), np.array([len(labels)])
     log_p = recognizer._log_p(params, _padded(x), lengths)
     steps = recognizer.network.steps_of(lengths)
     found = jax.tree.map(np.asarray, _align(log_p, steps, _padded(labels), count))
-    if not len(labels) or found.log_probabilities[0] < -1e20:
+    as_written = 0 < len(labels) == len(" ".join(texts))
+    if not as_written or found.log_probabilities[0] < -1e20:
         return None
-    texts, at = text.split(), 0
     begin, end = _sounding(samples, features.sample_rate)
     cuts = [begin]
     for word in texts[:-1]:
